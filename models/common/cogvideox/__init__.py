@@ -1,0 +1,1 @@
+"""CogVideoX parts shared by RepVideo, EchoVideo and CustomVideoX: backbone, prompts, latents, guidance, previews."""

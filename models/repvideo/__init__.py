@@ -1,0 +1,1 @@
+"""RepVideo: text to video, steadied by features shared between neighbouring layers."""
