@@ -1,0 +1,227 @@
+"""The contract between the studio and a method: requests, fields, steps, clips, weights, recipes.
+
+Standard library only, so that the page can describe every method without importing torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "camera_path"]
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """How one request field is shown and checked. `advanced` fields start folded away; `help` is one short sentence."""
+
+    kind: FieldKind
+    help: str
+    label: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    lines: int = 1
+    max_length: int | None = None
+    required: bool = False
+    advanced: bool = False
+
+
+def text(
+    help: str,
+    *,
+    default: str = "",
+    label: str = "",
+    lines: int = 3,
+    max_length: int = 1000,
+    required: bool = False,
+    advanced: bool = False,
+) -> Any:
+    """A line or paragraph of words, at most `max_length` characters."""
+    info = FieldInfo("text", help, label, lines=lines, max_length=max_length, required=required, advanced=advanced)
+    return field(default=default, metadata={"info": info})
+
+
+def number(
+    default: float, help: str, *, label: str = "", minimum: float | None = None, maximum: float | None = None,
+    advanced: bool = False,
+) -> Any:  # fmt: skip
+    """A number typed in."""
+    info = FieldInfo("number", help, label, minimum=minimum, maximum=maximum, advanced=advanced)
+    return field(default=default, metadata={"info": info})
+
+
+def slider(
+    default: float, minimum: float, maximum: float, help: str, *, step: float = 1, label: str = "",
+    advanced: bool = False,
+) -> Any:  # fmt: skip
+    """A number in [minimum, maximum]."""
+    info = FieldInfo("slider", help, label, minimum=minimum, maximum=maximum, step=step, advanced=advanced)
+    return field(default=default, metadata={"info": info})
+
+
+def choice(default: str, choices: tuple[str, ...], help: str, *, label: str = "", advanced: bool = False) -> Any:
+    """One of a few names."""
+    return field(default=default, metadata={"info": FieldInfo("choice", help, label, choices=choices, advanced=advanced)})
+
+
+def switch(default: bool, help: str, *, label: str = "", advanced: bool = False) -> Any:
+    """On or off."""
+    return field(default=default, metadata={"info": FieldInfo("switch", help, label, advanced=advanced)})
+
+
+def image(help: str, *, label: str = "", required: bool = True) -> Any:
+    """A picture, given as a path on this machine; None when absent."""
+    return field(default=None, metadata={"info": FieldInfo("image", help, label, required=required)})
+
+
+def camera_path(default: str, help: str, *, label: str = "", advanced: bool = False) -> Any:
+    """The name of a camera path or the path of a RealEstate10K file."""
+    return field(default=default, metadata={"info": FieldInfo("camera_path", help, label, advanced=advanced)})
+
+
+@dataclass
+class Request:
+    """What a person can ask of a method. Subclasses add fields; every value is checked here, once; deeper code trusts it."""
+
+    def __post_init__(self) -> None:
+        for name, info in request_fields(type(self)).items():
+            _check(name, getattr(self, name), info)
+
+
+def request_fields(request: type[Request]) -> dict[str, FieldInfo]:
+    """Field name -> FieldInfo, in the order declared."""
+    return {f.name: f.metadata["info"] for f in dataclasses.fields(request) if "info" in f.metadata}
+
+
+def request_from(request: type[Request], values: Mapping[str, Any]) -> Request:
+    """Build a request from plain values. ValueError names an unknown field and the nearest known one."""
+    known = request_fields(request)
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known fields: {', '.join(known)}."
+            raise ValueError(f"{name!r} is not a setting of this method.{hint}")
+    return request(**values)
+
+
+def _check(name: str, value: Any, info: FieldInfo) -> None:
+    label = info.label or name
+    if info.kind == "text":
+        if not isinstance(value, str):
+            raise ValueError(f"{label} must be text, got {type(value).__name__}.")
+        if info.required and not value.strip():
+            raise ValueError(f"{label} is empty. Write what should happen in the video.")
+        if info.max_length and len(value) > info.max_length:
+            raise ValueError(f"{label} has {len(value):,} characters; at most {info.max_length:,} fit. Shorten it.")
+    elif info.kind in ("number", "slider"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{label} must be a number, got {value!r}.")
+        low, high = info.minimum, info.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            span = f"between {low:g} and {high:g}" if low is not None and high is not None else (
+                f"at least {low:g}" if low is not None else f"at most {high:g}"
+            )  # fmt: skip
+            raise ValueError(f"{label} must be {span}, got {value:g}.")
+    elif info.kind == "choice" and value not in info.choices:
+        raise ValueError(f"{label} must be one of {', '.join(info.choices)}, got {value!r}.")
+    elif info.kind == "switch" and not isinstance(value, bool):
+        raise ValueError(f"{label} must be on or off, got {value!r}.")
+    elif info.kind == "image":
+        if value is None and info.required:
+            raise ValueError(f"{label} is missing. Add a picture.")
+        if value is not None and not Path(value).is_file():
+            raise ValueError(f"{label}: there is no file at {Path(value).name!r}. Add the picture again.")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One denoising step done. `index` counts from 1; `preview` is uint8 [frames, height, width, 3] or None."""
+
+    index: int
+    total: int
+    preview: Any = None
+
+
+class StopRequested(Exception):
+    """Raised by `on_step` when the job was cancelled; a pipeline lets it pass."""
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass
+class Clip:
+    """One video. `frames` uint8 [frames, height, width, 3]; `name` tells several clips of one job apart."""
+
+    frames: Any
+    fps: float
+    name: str = ""
+
+
+@runtime_checkable
+class Pipeline(Protocol):
+    """encode_prompt -> encode_reference -> prepare_latents -> denoise -> decode; one job at a time."""
+
+    def __call__(self, request: Any, on_step: OnStep) -> list[Clip]: ...
+
+
+Stage = Literal["encode", "denoise", "decode"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of a method: what to build and where its weights are.
+
+    `source` is a folder in diffusers layout (config.json + safetensors), relative to the repository, absolute,
+    or `hub:owner/name@revision:subfolder`. `builder` is "package.module:Class", imported only in the worker.
+    `kind` "module" holds tensors; "files" (tokenizer, scheduler) is loaded with `from_pretrained`.
+    """
+
+    name: str
+    builder: str
+    source: str
+    stages: tuple[Stage, ...] = ("denoise",)
+    kind: Literal["module", "files"] = "module"
+    dtype: str = ""  # "" follows the registry's rule table; else "float32" | "bfloat16" | "float16"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The components of a method, and the pipeline that joins them ("package.module:Class", called with the components by name)."""
+
+    method: str
+    pipeline: str
+    components: tuple[Component, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The paper's idea switched off by a change of the request: `off` is merged over the fields."""
+
+    name: str
+    label: str
+    help: str
+    off: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as data. `weights` is a dataclass of sources; `recipe` turns it into components, without importing torch."""
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    request: type[Request]
+    weights: type
+    recipe: Callable[[Any], Recipe]
+    ablations: tuple[Ablation, ...] = ()
+    note: str = ""

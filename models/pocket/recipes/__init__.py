@@ -1,0 +1,1 @@
+"""Training recipes for the pocket weights, one file per network."""

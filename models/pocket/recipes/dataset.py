@@ -1,0 +1,77 @@
+"""Rendered clips on disk, once: `<folder>/<split>.npy` uint8 [clips, frames, height, width, 3], scene i from seed i.
+
+Rendering resumes where it stopped, in as many processes as asked for:
+    python -m models.pocket.recipes.dataset --clips 12000 --processes 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+
+from models.pocket.world import render_clip, sample_scene
+from models.pocket.world.clip import NUM_FRAMES, SIDE
+
+STATE = Path(".pocket")  # ignored by git: rendered clips, latents and training state
+BLOCK = 50
+
+
+def clips_path(split: str, folder: Path = STATE) -> Path:
+    return folder / f"{split}.npy"
+
+
+def open_clips(split: str, folder: Path = STATE) -> np.ndarray:
+    """The rendered clips of a split, memory-mapped; only finished ones."""
+    clips = np.load(clips_path(split, folder), mmap_mode="r")
+    return clips[: int(np.load(_marks_path(split, folder)).cumprod().sum()) * BLOCK]
+
+
+def render(split: str, count: int, processes: int, folder: Path = STATE) -> None:
+    """Render scenes 0..count-1 of a split, in blocks; blocks already done are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, marks_path = clips_path(split, folder), _marks_path(split, folder)
+    shape = (count, NUM_FRAMES, SIDE, SIDE, 3)
+    if not path.exists() or np.load(path, mmap_mode="r").shape != shape:
+        np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        np.save(marks_path, np.zeros(count // BLOCK, bool))
+    marks = np.load(marks_path)
+    jobs = [(split, count, b, folder) for b in np.flatnonzero(~marks)]
+    start = time.monotonic()
+    with multiprocessing.Pool(processes) as pool:
+        for done, block in enumerate(pool.imap(_render_block, jobs), start=1):
+            marks[block] = True
+            np.save(marks_path, marks)
+            if done % 10 == 0 or done == len(jobs):
+                rate = done * BLOCK / (time.monotonic() - start)
+                print(f"{split}: {done * BLOCK}/{len(jobs) * BLOCK} clips, {rate:.0f} clips/s", flush=True)
+
+
+def _marks_path(split: str, folder: Path) -> Path:
+    return folder / f"{split}.done.npy"
+
+
+def _render_block(job: tuple[str, int, int, Path]) -> int:
+    split, _, block, folder = job
+    clips = np.load(clips_path(split, folder), mmap_mode="r+")
+    for index in range(block * BLOCK, (block + 1) * BLOCK):
+        clips[index] = render_clip(sample_scene(index, split)).frames
+    clips.flush()
+    return block
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=12_000)
+    parser.add_argument("--test-clips", type=int, default=400)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    render("test", options.test_clips, options.processes)
+    render("train", options.clips, options.processes)
+
+
+if __name__ == "__main__":
+    main()
