@@ -1,0 +1,1 @@
+"""Quintet's studio: queue, workers, registry, outputs, history and page around the methods in `models`."""

@@ -1,0 +1,98 @@
+"""What a job says while it runs, and what a worker needs to run it. Standard library only: both sides of the pipe import it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.method import Recipe, Request
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """In the queue; `position` counts the jobs ahead, the running one included, so 0 means next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """Handed to a worker."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Weights on their way into memory. `stage` says what in words; bytes are 0 where they are unknown."""
+
+    stage: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`stage` is encode, denoise, decode or save. `preview` is a small WebP, often None; `seconds_left` covers denoising."""
+
+    stage: str
+    index: int = 0
+    total: int = 0
+    preview: bytes | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The videos are on disk. `seconds` from the worker's start on this job."""
+
+    paths: tuple[Path, ...]
+    poster: Path
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """`message` is what happened, `advice` what would work; both are for the person who pressed Generate."""
+
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Stopped on request; nothing was written."""
+
+
+Event = Waiting | Started | Loading | Progress | Finished | Failed | Stopped
+TERMINAL = (Finished, Failed, Stopped)
+
+
+class StudioError(Exception):
+    """Something a person can act on: `message` says what and the value, `advice` what would work."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message, advice)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything a worker needs for one job. `output` names the file to write; None gives a new name in the output folder."""
+
+    id: str
+    preset: str
+    method: str
+    request: Request
+    recipe: Recipe
+    output: Path | None = None
+
+
+def request_values(request: Request) -> dict[str, Any]:
+    """The request as plain values that JSON can hold."""
+    values = dataclasses.asdict(request)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

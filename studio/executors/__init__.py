@@ -1,0 +1,48 @@
+"""Where jobs run: one interface, several places. Nothing here imports torch; a worker does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from models.method import Recipe
+from studio.events import Event, JobSpec
+from studio.settings import StudioSettings
+
+Emit = Callable[[Event], None]
+Cancelled = Callable[[], bool]
+
+
+class Executor(Protocol):
+    """Runs one job at a time."""
+
+    def run(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> None:
+        """Run a job to its end; emits exactly one terminal event, last."""
+        ...
+
+    def warm(self, recipes: Sequence[Recipe] = ()) -> None:
+        """Start what a job needs, and load these recipes' weights, in the background."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """`state` (absent, starting, ready, busy), `device`, and the components in memory with their bytes."""
+        ...
+
+    def unload(self) -> int:
+        """Drop weights that no job uses; the bytes freed."""
+        ...
+
+    def close(self) -> None:
+        """End for good."""
+        ...
+
+
+def make_executor(settings: StudioSettings) -> Executor:
+    """The executor that `settings.executor` names."""
+    if settings.executor == "inline":
+        from studio.executors.inline import InlineExecutor
+
+        return InlineExecutor(settings)
+    from studio.executors.process import ProcessExecutor
+
+    return ProcessExecutor(settings)

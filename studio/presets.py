@@ -1,0 +1,174 @@
+"""presets/<method>/<name>.yaml -> Preset: a complete, valid request and its weights. Imports methods by name, never torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from models.method import Method, Recipe, Request, request_fields
+
+PRESET_DIR = Path("presets")
+FAVOURITE = "pocket"  # the preset a method opens with: it runs anywhere
+T = TypeVar("T")
+KEYS = ("method", "title", "weights", "request", "examples")
+EXAMPLE_KEYS = ("title", "request", "video")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A starting point to click on; `video` is its recorded result, if there is one."""
+
+    title: str
+    request: Request
+    video: Path | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A method with weights and a request that is ready to run. `name` is the file's, `key` adds the method's."""
+
+    name: str
+    title: str
+    method: Method
+    weights: Any
+    request: Request
+    origin: Path
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.method.name}/{self.name}"
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.method.recipe(self.weights)
+
+
+def load_presets(folder: Path = PRESET_DIR, packages: Sequence[str] = ("models",)) -> dict[str, Preset]:
+    """Every preset under `folder` by "method/name", each method's favourite first. ValueError names the file and the key."""
+    files = sorted(folder.glob("*/*.yaml"), key=lambda file: (file.parent.name, file.stem != FAVOURITE, file.stem))
+    if not files:
+        raise ValueError(f"There are no presets in {folder}. Start the studio from the folder that holds presets/.")
+    presets = [load_preset(file, packages) for file in files]
+    return {preset.key: preset for preset in presets}
+
+
+def preset_for(method: str, name: str | None = None, presets: Mapping[str, Preset] | None = None) -> Preset:
+    """A method's preset, its favourite by default. ValueError lists what there is."""
+    presets = load_presets() if presets is None else presets
+    methods = list(dict.fromkeys(preset.method.name for preset in presets.values()))
+    if method not in methods:
+        raise ValueError(f"There is no method {method!r}. {did_you_mean(method, methods)}")
+    of_method = {preset.name: preset for preset in presets.values() if preset.method.name == method}
+    if name is None:
+        return next(iter(of_method.values()))
+    if name not in of_method:
+        raise ValueError(f"{method} has no preset {name!r}. {did_you_mean(name, of_method)}")
+    return of_method[name]
+
+
+def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
+    """One preset, checked to the last key."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+    _check_keys(content, KEYS, str(file))
+    method = _find_method(content.get("method", ""), packages, file)
+    if file.parent.name != method.name:
+        raise ValueError(f"{file}: method is {method.name!r}, so the file belongs in the folder {method.name}/.")
+    weights = _typed(method.weights, content.get("weights") or {}, f"{file}: weights")
+    request = _typed(method.request, content.get("request") or {}, f"{file}: request")
+    examples = tuple(
+        _example(entry, request, file, f"{file}: examples[{index}]")
+        for index, entry in enumerate(content.get("examples") or ())
+    )
+    return Preset(file.stem, content.get("title") or method.title, method, weights, request, file, examples)
+
+
+def request_with(request: Request, values: Mapping[str, Any], place: str = "") -> Request:
+    """The request with some fields changed, types checked. ValueError names the field."""
+    return _typed(type(request), dataclasses.asdict(request) | dict(values), place)
+
+
+def parse_values(request: type[Request], pairs: Iterable[str]) -> dict[str, Any]:
+    """`key=value` words as values: text stays as written, the rest is read as YAML."""
+    fields = request_fields(request)
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{pair!r} must have the form key=value, for example seed=7.")
+        worded = name in fields and fields[name].kind in ("text", "choice", "image", "camera_path")
+        try:
+            values[name] = value if worded else yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{name}: {value!r} cannot be read as a value.") from error
+    return values
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """A hint: the nearest known name, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+
+
+def _find_method(name: object, packages: Sequence[str], file: Path) -> Method:
+    for package in packages:
+        module = f"{package}.{name}"
+        try:
+            return importlib.import_module(module).METHOD
+        except ModuleNotFoundError as error:
+            if error.name != module:  # the method is there, and something it needs is not
+                raise ValueError(f"{file}: method {name!r} cannot be imported: {error}.") from error
+        except AttributeError as error:
+            raise ValueError(f"{file}: {module} has no METHOD, so {name!r} is not a method.") from error
+    raise ValueError(f"{file}: there is no method {name!r}; a method is a package {packages[0]}/<name> with a METHOD.")
+
+
+def _example(entry: Any, request: Request, file: Path, place: str) -> Example:
+    _check_keys(entry, EXAMPLE_KEYS, place)
+    video = entry.get("video")
+    path = file.parent / video if video else None
+    if path is not None and not path.is_file():
+        raise ValueError(f"{place}: video: there is no file {path}.")
+    changed = request_with(request, entry.get("request") or {}, f"{place}: request")
+    return Example(entry.get("title") or "", changed, path)
+
+
+def _check_keys(content: Any, known: Iterable[str], place: str) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"{place} must hold `key: value` lines, got {type(content).__name__}.")
+    for key in content:
+        if key not in known:
+            raise ValueError(f"{place}: unknown key {key!r}. {did_you_mean(key, known)}")
+
+
+def _typed(cls: type[T], values: dict[str, Any], place: str) -> T:
+    """`cls` built from plain values: known keys, right types, and whatever its own `__post_init__` asks."""
+    place = f"{place}: " if place else ""
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    _check_keys(values, known, place.removesuffix(": ") or "the request")
+    values = {name: _whole(value) for name, value in values.items()}
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise ValueError(f"{place}{f'{key}: ' if key else ''}{str(error).splitlines()[0]}.") from error
+    except ValueError as error:
+        raise ValueError(f"{place}{error}") from error
+
+
+def _whole(value: Any) -> Any:
+    """7.0 as 7: browsers send every number as a float, and OmegaConf takes an int where a float belongs."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

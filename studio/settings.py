@@ -1,0 +1,103 @@
+"""How this studio runs: defaults < studio.yaml < environment (QUINTET_*) < flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from studio.presets import did_you_mean
+
+PREFIX = "QUINTET_"
+
+
+@dataclass
+class StudioSettings:
+    """Every setting has a flag (`--output-dir`), a variable (`QUINTET_OUTPUT_DIR`) and a key in studio.yaml."""
+
+    output_dir: Path = field(default=Path("outputs"), metadata={"help": "folder for videos and the history"})
+    preset_dir: Path = field(default=Path("presets"), metadata={"help": "folder of presets"})
+    cache_dir: Path = field(default=Path("~/.cache/quintet"), metadata={"help": "folder for digests of weights files"})
+    device: Literal["auto", "cpu", "cuda"] = field(
+        default="auto", metadata={"help": "auto takes a GPU when there is one"}
+    )
+    executor: Literal["process", "inline"] = field(
+        default="process", metadata={"help": "process: a worker of its own; inline: in this process"}
+    )
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
+    port: int = field(default=7860, metadata={"help": "port to listen on"})
+    max_queue: int = field(default=20, metadata={"help": "jobs that may wait"})
+    memory_gb: float = field(default=0.0, metadata={"help": "memory for weights, in GiB; 0 for no limit"})
+    threads: int = field(default=0, metadata={"help": "CPU threads of a worker; 0 for as many as there are cores"})
+    method_packages: tuple[str, ...] = field(default=("models",), metadata={"help": "packages searched for methods"})
+
+    def __post_init__(self) -> None:
+        self.output_dir, self.cache_dir = self.output_dir.expanduser(), self.cache_dir.expanduser()
+        self.preset_dir = self.preset_dir.expanduser()
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be between 0 and 65535, got {self.port}.")
+        for name in ("max_queue", "memory_gb", "threads"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+
+
+def load_settings(
+    argv: Sequence[str] = (), file: Path = Path("studio.yaml"), environ: Mapping[str, str] | None = None
+) -> StudioSettings:
+    """Settings from all four places. ValueError names the place and the key."""
+    settings: dict[str, Any] = {}
+    environ = os.environ if environ is None else environ
+    if file.is_file():
+        settings |= _checked(_read_yaml(file), str(file))
+    known = {PREFIX + f.name.upper(): f.name for f in fields(StudioSettings)}
+    variables = {known[name]: value for name, value in environ.items() if name in known}
+    settings |= _checked(variables, "environment")
+    flags = vars(flag_parser().parse_args(list(argv)))
+    settings |= _checked({name: value for name, value in flags.items() if value is not None}, "flags")
+    return _build(settings, "settings")
+
+
+def flag_parser(**options: Any) -> argparse.ArgumentParser:
+    """One flag per setting."""
+    parser = argparse.ArgumentParser(**options)
+    for f in fields(StudioSettings):
+        parser.add_argument("--" + f.name.replace("_", "-"), metavar="VALUE", help=f.metadata["help"])
+    return parser
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file))
+    except Exception as error:  # yaml's errors share no public base with OmegaConf's
+        raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} must hold `key: value` lines, got a {type(content).__name__}.")
+    return {str(name): value for name, value in content.items()}
+
+
+def _checked(values: dict[str, Any], place: str) -> dict[str, Any]:
+    """The values if each is a known, well-typed setting, so that a mistake is blamed on the place it is in."""
+    known = [f.name for f in fields(StudioSettings)]
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{place}: {name!r} is not a setting. {did_you_mean(name, known)}")
+        if name == "method_packages" and isinstance(value, str):
+            values[name] = [part.strip() for part in value.split(",") if part.strip()]
+    _build(values, place)
+    return values
+
+
+def _build(values: dict[str, Any], place: str) -> StudioSettings:
+    try:
+        built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StudioSettings), values))
+    except (OmegaConfBaseException, ValueError) as error:
+        key = getattr(error, "full_key", None)
+        raise ValueError(f"{place}: {f'{key}: ' if key else ''}{str(error).splitlines()[0]}") from error
+    assert isinstance(built, StudioSettings)
+    return built

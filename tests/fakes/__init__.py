@@ -1,0 +1,1 @@
+"""Methods that need no weights, for tests of the studio and its page."""
