@@ -1,0 +1,45 @@
+"""The whole page: a header, a tab per preset, this browser's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from studio.history import History
+from studio.jobs import JobQueue
+from studio.presets import Preset
+from studio.ui.history_tab import HistoryTab
+from studio.ui.method_tab import MethodTab
+from studio.ui.visitor import visitor_name, visitor_state
+
+TITLE = "Quintet"
+LINE = "Describe a scene and watch the video appear, step by step."
+HEADER = f'<header class="q-header"><h1>{TITLE}</h1><p>{LINE}</p></header>'
+CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers load; the results themselves stay
+
+
+def build_app(presets: Mapping[str, Preset], jobs: JobQueue, history: History) -> gr.Blocks:
+    """The page over these presets. Nothing is computed here: jobs go to the queue."""
+    quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS)
+    ) as page:
+        visitor = visitor_state()
+        gr.HTML(HEADER, apply_default_css=False)
+        with gr.Tabs() as tabs:
+            methods = {key: MethodTab(preset, jobs, visitor) for key, preset in presets.items()}
+            past = HistoryTab(history, presets, visitor)
+        past.connect(tabs, methods)
+        known = page.load(visitor_name, visitor, visitor, **quiet)
+        for method in methods.values():
+            method.connect()
+            method.generated.then(past.cards, [visitor, past.length], [past.list, past.older], **quiet)
+            known.then(partial(_restore, method), visitor, method.outputs, **quiet)
+    return page
+
+
+def _restore(method: MethodTab, owner: str) -> Iterator[dict[Any, Any]]:
+    yield from method.on_load(owner)

@@ -1,0 +1,26 @@
+"""Cards with a small clip and buttons: examples and history share their look and their few lines of script."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+SCRIPT = files(__package__).joinpath("cards.js").read_text(encoding="utf-8")
+
+
+def button(action: str, id: str, label: str) -> str:
+    """A button that arrives in Python as a click with `action` and `id`."""
+    return (
+        f'<button type="button" class="q-small" data-action="{action}" data-id="{escape(id)}">{escape(label)}</button>'
+    )
+
+
+def thumbnail(video: str | None, poster: str | None = None) -> str:
+    """The clip at rest; the script plays it under a pointer or with the focus."""
+    if video is None:
+        return f'<img src="{escape(poster)}" alt="">' if poster else '<div class="q-nothing"></div>'
+    still = f' poster="{escape(poster)}"' if poster else ""
+    # #t= makes browsers that load only metadata show a frame
+    return (
+        f'<video src="{escape(video)}#t=0.001"{still} muted loop playsinline preload="metadata" tabindex="-1"></video>'
+    )

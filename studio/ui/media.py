@@ -1,0 +1,28 @@
+"""Addresses a browser can load: data URIs for previews, Gradio's file cache for clips and posters."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from urllib.parse import quote
+
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+PICTURES = ((b"RIFF", "image/webp"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"), (b"\xff\xd8", "image/jpeg"))
+
+
+def data_uri(picture: bytes) -> str:
+    """The bytes of a small picture, as a value for `src`."""
+    kind = next((kind for start, kind in PICTURES if picture.startswith(start)), "image/webp")
+    return f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+
+
+def file_url(path: Path | None) -> str | None:
+    """A relative address of a file on this machine, or None when it is gone.
+
+    Only a copy in Gradio's cache is served, under a hash of its content: the folder of results stays closed.
+    """
+    if path is None or not path.is_file():
+        return None
+    return "gradio_api/file=" + quote(save_file_to_cache(path, cache_dir=get_upload_folder()))

@@ -1,0 +1,174 @@
+"""Any preset as a tab: prompt and buttons, result, settings, examples. The page holds a job's id and nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import gradio as gr
+
+from studio.events import StudioError, request_values
+from studio.jobs import Job, JobQueue
+from studio.presets import Preset
+from studio.ui import cards, examples, stage
+from studio.ui.controls import Form
+from studio.ui.moments import follow
+from studio.ui.stage import Moment
+from studio.ui.visitor import visitor_name
+
+STAGE_SCRIPT = files(__package__).joinpath("stage.js").read_text(encoding="utf-8")
+LARGEST_SEED = 2**31 - 1
+Updates = dict[Any, Any]
+
+
+class MethodTab:
+    """The components of one tab and what happens when they are used."""
+
+    def __init__(self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState) -> None:
+        self.preset, self.jobs, self.visitor = preset, jobs, visitor
+        self.form = Form(preset.method, examples.opening_request(preset))
+        with gr.Tab(preset.title, id=preset.key) as self.tab:
+            self._draw()
+
+    def _draw(self) -> None:
+        method = self.preset.method
+        self.job_id = gr.State(None)
+        self.last_seed = gr.State(None)
+        with gr.Row(elem_classes="q-work"):
+            about = _introduction(method.summary, method.paper, method.note)
+            gr.HTML(about, apply_default_css=False, elem_classes="q-about")
+            with gr.Column(elem_classes="q-ask"):
+                self.form.draw(self.form.prompt)
+                with gr.Row(elem_classes="q-buttons"):
+                    self.generate = gr.Button("Generate", variant="primary", elem_classes="q-generate")
+                    self.stop = gr.Button("Stop", interactive=False, elem_classes="q-stop")
+                self.alert = gr.HTML(_alert(""), apply_default_css=False)
+            with gr.Column(elem_classes="q-result"):
+                start = stage.draw(examples.opening(self.preset))
+                self.stage = gr.HTML(start, js_on_load=STAGE_SCRIPT, apply_default_css=False)
+            with gr.Column(elem_classes="q-settings"):
+                self._draw_settings()
+        self.examples = gr.HTML(
+            examples.example_cards(self.preset),
+            js_on_load=cards.SCRIPT,
+            apply_default_css=False,
+            visible=bool(self.preset.examples),
+        )
+
+    def _draw_settings(self) -> None:
+        self.form.draw(*self.form.ideas)
+        self.form.draw(*self.form.main)
+        with gr.Row(elem_classes="q-seed"):
+            self.form.draw("seed")
+            with gr.Column(elem_classes="q-seed-ways"):
+                self.fresh = gr.Checkbox(True, label="New seed each time", elem_classes="q-fresh")
+                self.reuse = gr.Button("Reuse last seed", size="sm", interactive=False, elem_classes="q-reuse")
+        if self.form.advanced:
+            with gr.Accordion("Advanced", open=False, elem_classes="q-advanced"):
+                self.form.draw(*self.form.advanced)
+
+    def connect(self) -> None:
+        """Wire the buttons. Our own queue orders the work, so no handler waits for another."""
+        quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+        asked = [self.generate.click, self.form.components[self.form.prompt].submit]
+        self.generated = gr.on(
+            asked, self.on_generate, [self.visitor, self.fresh, *self.form.inputs], self.outputs, **quiet
+        )
+        self.stop.click(self.on_stop, [self.visitor, self.job_id], None, **quiet)
+        self.reuse.click(self.on_reuse, [self.last_seed], [self.form.components["seed"], self.fresh], **quiet)
+        self.examples.click(self.on_example, [self.visitor, self.job_id], self.outputs, **quiet)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Everything a handler of this tab may change."""
+        own = [self.visitor, self.job_id, self.last_seed, self.stage, self.alert, self.generate, self.stop]
+        return [*own, self.reuse, self.fresh, *self.form.inputs]
+
+    def on_generate(self, stored: Any, fresh: bool, *shown: Any) -> Iterator[Updates]:
+        owner = visitor_name(stored)
+        values = self.form.values(shown)
+        if fresh and "seed" in values:
+            values["seed"] = self._draw_seed()
+        if self.is_running(owner):
+            yield {self.alert: _alert("A video of this tab is being made already. Stop it or wait for it.")}
+            return
+        try:
+            job = self.jobs.submit(self.preset, self.form.request(values), owner)
+        except (ValueError, StudioError) as error:
+            yield {self.alert: _alert(str(error))}
+            return
+        yield {self.visitor: owner, **self.started(job)}
+        for moment in follow(self.preset.method, job):
+            yield self.show(moment)
+
+    def on_stop(self, owner: Any, job_id: str | None) -> None:
+        if job_id and owner:
+            self.jobs.stop(job_id, owner)
+
+    def on_reuse(self, last_seed: int | None) -> tuple[Any, Any]:
+        return (gr.skip(), gr.skip()) if last_seed is None else (last_seed, False)
+
+    def on_example(self, owner: Any, job_id: str | None, click: gr.EventData) -> Updates:
+        example = examples.example_named(self.preset, getattr(click, "id", None))
+        if example is None:
+            return {self.alert: _alert("")}
+        if owner and self.is_running(owner):
+            return {self.alert: _alert("A video is being made. Stop it or wait for it, then open an example.")}
+        return self.use(request_values(example.request)) | self.show(examples.shown(self.preset.method, example))
+
+    def on_load(self, owner: str) -> Iterator[Updates]:
+        """A page was opened or reloaded: show this visitor's newest job of this tab again, and follow it."""
+        mine = [job for job in self.jobs.jobs(owner) if job.preset_name == self.preset.key]
+        if not mine:
+            yield {self.job_id: None}  # a generator that yields nothing would empty every field
+            return
+        yield self.started(mine[-1]) | self.form.fill(request_values(mine[-1].request))
+        for moment in follow(self.preset.method, mine[-1], from_now=True):
+            yield self.show(moment)
+
+    def started(self, job: Job) -> Updates:
+        """A job is under way: its id, its seed, and Stop in place of Generate."""
+        updates: Updates = {self.job_id: job.id, self.alert: _alert("")}
+        seed = request_values(job.request).get("seed")
+        if seed is not None:
+            updates |= {
+                self.last_seed: seed,
+                self.form.components["seed"]: seed,
+                self.reuse: gr.update(interactive=True),
+            }
+        return updates
+
+    def use(self, values: Mapping[str, Any]) -> Updates:
+        """Fill the form; the seed stays as filled."""
+        return self.form.fill(values) | {self.fresh: False, self.alert: _alert("")}
+
+    def show(self, moment: Moment) -> Updates:
+        running = moment.state == "running"
+        return {
+            self.stage: stage.draw(moment),
+            self.generate: gr.update(interactive=not running),
+            self.stop: gr.update(interactive=running),
+        }
+
+    def is_running(self, owner: str) -> bool:
+        return any(job.preset_name == self.preset.key and not job.done for job in self.jobs.jobs(owner))
+
+    def _draw_seed(self) -> int:
+        highest = self.form.fields["seed"].maximum
+        return secrets.randbelow((LARGEST_SEED if highest is None else int(highest)) + 1)
+
+
+def _alert(message: str) -> str:
+    return f'<p class="q-alert" role="alert">{escape(message)}</p>'
+
+
+def _introduction(summary: str, paper: str, note: str) -> str:
+    source = escape(paper)
+    if paper.startswith("arXiv:"):
+        number = escape(paper.removeprefix("arXiv:"))
+        source = f'<a href="https://arxiv.org/abs/{number}" target="_blank" rel="noopener">{source}</a>'
+    remark = f" <span>{escape(note)}</span>" if note else ""
+    return f"<p>{escape(summary)} {source}{remark}</p>"

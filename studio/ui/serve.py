@@ -1,0 +1,60 @@
+"""Start everything behind the page, open it, and warm the worker once it is up."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from studio.settings import StudioSettings
+
+# Read when gradio and huggingface_hub are imported, so it is said before.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+HISTORY_FILE = "history.sqlite"
+GRADIO_THREADS = 40  # each page that follows a job holds one; every job that may wait gets one more
+
+
+def serve(settings: StudioSettings) -> None:
+    """Run the page until interrupted. StudioError or ValueError when it cannot start."""
+    from studio.executors import make_executor
+    from studio.history import History
+    from studio.jobs import JobQueue
+    from studio.presets import load_presets
+    from studio.ui.app import build_app
+
+    presets = load_presets(settings.preset_dir, settings.method_packages)
+    history = History(settings.output_dir / HISTORY_FILE)
+    executor = make_executor(settings)
+    jobs = JobQueue(executor, history, settings.max_queue)
+    try:
+        page = build_app(presets, jobs, history)
+        page.queue(default_concurrency_limit=None)
+        _, address, _ = page.launch(**launch_options(settings), prevent_thread_lock=True)
+        print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
+        first = next(iter(presets.values()))
+        threading.Thread(target=executor.warm, args=((first.recipe,),), name="warm the worker", daemon=True).start()
+        page.block_thread()
+    finally:
+        jobs.close()
+        history.close()
+
+
+def launch_options(settings: StudioSettings) -> dict[str, Any]:
+    """What the page is launched with. A Space names its address by GRADIO_SERVER_NAME."""
+    from studio.ui.theme import STYLE, quintet_theme
+
+    return {
+        "server_name": os.environ.get("GRADIO_SERVER_NAME", settings.host),
+        "server_port": settings.port or None,
+        "theme": quintet_theme(),
+        "css_paths": [STYLE],
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "share": False,
+        "max_threads": GRADIO_THREADS + settings.max_queue,
+        "show_error": False,
+        "quiet": True,
+    }

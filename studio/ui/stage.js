@@ -1,0 +1,15 @@
+// Runs once per stage (gr.HTML js_on_load): new clips play at once, unless the visitor asked for less motion.
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const settle = () => {
+  for (const clip of element.querySelectorAll("video")) {
+    clip.muted = true; // an attribute set by script does not mute, and only silent clips may start by themselves
+    if (still.matches) {
+      clip.autoplay = false;
+      clip.pause();
+    } else if (clip.paused) {
+      clip.play().catch(() => {});
+    }
+  }
+};
+settle();
+watch("value", settle);
