@@ -144,11 +144,11 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
         for optimizer, saved in zip(both, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
     rng = np.random.default_rng((rank.index, run.step))
-    test = open_clips("test")[:128]
+    clips, test = open_clips("train"), open_clips("test")[:128]
     people = np.array([sample_scene(i, "test").person is not None for i in range(len(test))])
     losses = []
     while (progress := run.progress) < 1:
-        if run.step % 500 == 0:
+        if run.step % 500 == 0:  # rendering may still be going on beside
             clips = open_clips("train")
         set_learning_rate(both, trapezoid(progress, 0.015, 0.45))
         pixels = frames_of(clips, rng, batch // rank.world, rank.device)

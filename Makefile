@@ -1,0 +1,39 @@
+# Two commands for newcomers: `make run` opens the studio, `make test` checks it. Both set themselves up.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
+
+.PHONY: run test check bench pocket clean
+
+run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
+	$(SETTINGS) $(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/installed-dev               ## all tests that need no GPU
+	$(SETTINGS) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-dev              ## lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py
+
+bench: $(VENV)/installed-dev              ## tables of speed and quality, one JSON line each
+	$(SETTINGS) $(BIN)/python -m tests.benchmark $(ARGS)
+
+pocket: $(VENV)/installed-dev             ## train every pocket weight again, from nothing (hours on two cores)
+	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m models.pocket.recipes $(ARGS)
+
+$(VENV)/installed: requirements.txt constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "Quintet needs Python 3.11 or 3.12, this is %d.%d. Set PYTHON=/path/to/python3.11." % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+clean:                                    ## forget the virtual environment
+	rm -rf $(VENV)

@@ -1,0 +1,124 @@
+"""Train the judge on renders (slightly blurred, noisy and tinted, so that it reads imperfect clips too).
+
+    python -m models.pocket.recipes.judge --seconds 420
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.pocket.judge import QUESTIONS, UNKNOWN, WEIGHTS, Judge, truth
+from models.pocket.recipes.dataset import STATE, open_clips
+from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, set_learning_rate
+from models.pocket.recipes.training import trapezoid
+from models.pocket.recipes.vae import to_model
+from models.pocket.world import sample_scene
+
+
+def labels(split: str, count: int) -> Tensor:
+    """[count, questions]"""
+    return torch.tensor([list(truth(sample_scene(i, split)).values()) for i in range(count)])
+
+
+def disturb(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """What a decoder or a weak generator does to a clip: blur, noise, a small shift of colour and place."""
+    batch, frames = pixels.shape[:2]
+    flat = pixels.flatten(0, 1)
+    if rng.random() < 0.5:
+        weight = float(rng.uniform(0.3, 1.0))
+        flat = torch.lerp(flat, F.avg_pool2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), 3, 1), weight)
+    dx, dy = (int(v) for v in rng.integers(-3, 4, 2))
+    flat = torch.roll(flat, (dy, dx), (-2, -1))
+    pixels = flat.unflatten(0, (batch, frames))
+    tint = torch.from_numpy(rng.uniform(-0.06, 0.06, (batch, 1, 3, 1, 1))).to(pixels)
+    noise = torch.randn_like(pixels) * float(rng.uniform(0, 0.10))
+    return (pixels * float(rng.uniform(0.92, 1.08)) + tint + noise).clamp(-1, 1)
+
+
+@torch.no_grad()
+def accuracy(judge: Judge, clips: np.ndarray, known: Tensor, device: torch.device) -> dict[str, float]:
+    right = []
+    for start in range(0, len(clips), 16):
+        pixels = to_model(torch.from_numpy(np.array(clips[start : start + 16])).to(device))
+        logits = judge(pixels)
+        right.append(torch.stack([logits[q].argmax(1).cpu() for q in QUESTIONS], 1) == known[start : start + 16])
+    right = torch.cat(right).float()
+    asked = (known != UNKNOWN).float()
+    share = (right * asked).sum(0) / asked.sum(0)
+    return {question: float(value) for question, value in zip(QUESTIONS, share, strict=True)}
+
+
+def train(rank: Rank, seconds: float, batch: int) -> None:
+    torch.manual_seed(0)
+    run = Run(STATE / "judge", seconds, rank)
+    clips, test = open_clips("train"), open_clips("test")
+    known, known_test = labels("train", len(clips)), labels("test", len(test))
+    judge = Judge().to(rank.device)
+    matrices = [p for n, p in judge.named_parameters() if p.ndim == 2 and "over_time" in n]
+    ids = {id(p) for p in matrices}
+    both = optimizers(matrices, [p for p in judge.parameters() if id(p) not in ids], 2e-3, 1.5e-3)
+    average = AveragedWeights(judge, 0.998)
+    if state := run.resume():
+        judge.load_state_dict(state["judge"])
+        average.values, average.step = state["average"], state["average_step"]
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    rng = np.random.default_rng((rank.index, run.step))
+
+    def save() -> None:
+        run.save(judge=judge.state_dict(), average=average.values, average_step=average.step,
+                 optimizers=[o.state_dict() for o in both])  # fmt: skip
+
+    losses = []
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.02, 0.5))
+        chosen = np.sort(rng.integers(len(clips), size=batch // rank.world))
+        pixels = disturb(to_model(torch.from_numpy(clips[chosen]).to(rank.device)), rng)
+        right = known[chosen].to(rank.device)
+        with autocast(rank.device):
+            logits = judge(pixels)
+        asked = [F.cross_entropy(logits[q].float(), right[:, i], ignore_index=UNKNOWN, reduction="sum")
+                 for i, q in enumerate(QUESTIONS)]  # fmt: skip
+        loss = torch.stack(asked).sum() / (right != UNKNOWN).sum()
+        loss.backward()
+        rank.average_gradients(judge.parameters())
+        nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(judge)
+        run.step, run.samples = run.step + 1, run.samples + batch
+        losses.append(float(loss.detach()))
+        if run.step in (20, 100) or run.step % 250 == 0:
+            run.note(loss=float(np.mean(losses[-250:])))
+        if run.due():
+            save()
+    if rank.first:
+        save()
+        average.copy_to(judge)
+        scores = accuracy(judge.eval(), test, known_test, rank.device)
+        run.note(**scores)
+        WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.half().contiguous() for k, v in judge.state_dict().items()}, WEIGHTS)
+        report = {"held_out_renders": len(test), "accuracy": {k: round(v, 4) for k, v in scores.items()}}
+        WEIGHTS.with_name("accuracy.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=420)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    launch(train, options.processes, options.seconds, options.batch)
+
+
+if __name__ == "__main__":
+    main()

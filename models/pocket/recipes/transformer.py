@@ -1,0 +1,244 @@
+"""Train the pocket text-to-video transformer with CogVideoX's objective, then RepVideo's continuation of it.
+
+v-prediction on a zero-terminal-SNR schedule, captions dropped to the empty prompt one time in ten, averaged weights.
+Early steps see one group of frames at a time (a fifth of the tokens, at its true place in the clip), later ones whole clips.
+    python -m models.pocket.recipes.transformer base --seconds 5400
+    python -m models.pocket.recipes.transformer repvideo --seconds 900      the base continued with the feature cache
+    python -m models.pocket.recipes.transformer repvideo_off --seconds 900  the base continued as long without it
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import CogVideoXDDIMScheduler
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from torch import Tensor, nn
+
+from models.pocket.recipes import text
+from models.pocket.recipes.dataset import STATE
+from models.pocket.recipes.latents import open_latents
+from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, set_learning_rate
+from models.pocket.recipes.training import trapezoid
+from models.pocket.recipes.vae import WEIGHTS
+from models.pocket.world import caption, sample_scene
+from models.repvideo.transformer import RepVideoTransformer3DModel
+
+FRAMES, GROUP = 20, 4
+CONFIG = {
+    "num_attention_heads": 4, "attention_head_dim": 48, "in_channels": 8, "out_channels": 8, "num_layers": 6,
+    "time_embed_dim": 64, "text_embed_dim": text.DIM, "max_text_seq_length": text.MAX_TOKENS,
+    "sample_width": 16, "sample_height": 16, "sample_frames": FRAMES, "patch_size": 2, "patch_size_t": GROUP,
+    "temporal_compression_ratio": 1, "spatial_interpolation_scale": 1.0,
+    "use_rotary_positional_embeddings": True, "use_learned_positional_embeddings": True,
+    "feature_group_size": 6, "norm_out_eps": 1e-5,
+}  # fmt: skip
+SCHEDULER = {"snr_shift_scale": 1.0, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
+             "timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}  # fmt: skip
+DROPPED = 0.1
+
+
+class TextToVideo(nn.Module):
+    """Text encoder and transformer trained together; `forward` predicts v for some groups of frames of each clip."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.text_encoder = text.build_encoder(vocabulary_size)
+        self.transformer = RepVideoTransformer3DModel(**CONFIG)
+        side = CONFIG["sample_height"] // CONFIG["patch_size"]
+        self.tokens_per_group = side * side
+        cos, sin = get_3d_rotary_pos_embed(
+            CONFIG["attention_head_dim"], None, (side, side), FRAMES // GROUP, grid_type="slice", max_size=(side, side)
+        )  # pyright: ignore[reportGeneralTypeIssues]
+        self.register_buffer("cos", cos.float(), persistent=False)
+        self.register_buffer("sin", sin.float(), persistent=False)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, ids: Tensor, groups: Tensor, feature_cache: bool) -> Tensor:
+        """Patches of v [batch, len(groups) * tokens, patch values] for noisy latents
+        [batch, len(groups) * GROUP, channels, height, width] that stand at `groups` of the clip."""
+        network = self.transformer
+        words = self.text_encoder(ids).last_hidden_state
+        rows = (groups[:, None] * self.tokens_per_group + torch.arange(self.tokens_per_group, device=groups.device)).flatten()
+        embed = network.patch_embed
+        table = embed.pos_embedding[:, text.MAX_TOKENS + rows]
+        video = embed.proj(patchify(noisy)) + table.to(noisy.dtype)
+        streams = (embed.text_proj(words), video)
+        rotary = (self.cos[rows], self.sin[rows])
+        emb = network.embed_time(timestep, noisy.dtype)
+        return network.proj_out(network.run_blocks(streams, emb, rotary, feature_cache=feature_cache))
+
+
+def patchify(latents: Tensor) -> Tensor:
+    """[batch, frames, channels, height, width] -> [batch, tokens, patch values], in the order of the network's output
+    (channels, frames, rows, columns)."""
+    p, t = CONFIG["patch_size"], CONFIG["patch_size_t"]
+    b, f, c, h, w = latents.shape
+    grid = latents.reshape(b, f // t, t, c, h // p, p, w // p, p)
+    return grid.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
+
+
+class Latents:
+    """Batches of latents with freshly worded captions; clips live in memory as float16."""
+
+    def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
+        self.clips = torch.from_numpy(np.array(open_latents(split)[rank.index :: rank.world]))
+        self.scenes = [sample_scene(i, split) for i in range(rank.index, len(open_latents(split)), rank.world)]
+        self.rank, self.tokenizer = rank, tokenizer
+        self.order = np.zeros(0, np.int64)
+
+    def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor]:
+        """Latents [batch, frames, channels, height, width] and token ids [batch, MAX_TOKENS]; every clip once an epoch."""
+        if len(self.order) < size:
+            self.order = rng.permutation(len(self.clips))
+        chosen, self.order = self.order[:size], self.order[size:]
+        words = ["" if rng.random() < dropped else caption(self.scenes[i], rng) for i in chosen]
+        ids = text.tokenize(self.tokenizer, words)
+        return self.clips[chosen].to(self.rank.device).float(), ids.to(self.rank.device)
+
+
+class Noise:
+    """CogVideoX's forward process: x_t = sqrt(a) x + sqrt(1-a) e, target v = sqrt(a) e - sqrt(1-a) x."""
+
+    def __init__(self, scheduler: CogVideoXDDIMScheduler, device: torch.device) -> None:
+        self.alphas = scheduler.alphas_cumprod.float().to(device)
+
+    def __call__(self, latents: Tensor, noise: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        a = self.alphas[timestep].view(-1, 1, 1, 1, 1)
+        return a.sqrt() * latents + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * latents
+
+
+def stratified_timesteps(size: int, rng: np.random.Generator) -> Tensor:
+    """One timestep from each of `size` equal parts of 0..999, in random order."""
+    return torch.from_numpy(((rng.permutation(size) + rng.random(size)) / size * 1000).astype(np.int64))
+
+
+@torch.no_grad()
+def evaluate(model: TextToVideo, data: Latents, noise: Noise, feature_cache: bool) -> dict[str, float]:
+    """v loss on held-out clips with fixed noise, for low, middle and high timesteps."""
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    losses = {"low": [], "mid": [], "high": []}
+    groups = torch.arange(FRAMES // GROUP, device=data.rank.device)
+    data.order = np.zeros(0, np.int64)
+    for index in range(6):
+        latents, ids = data.batch(16, rng, 0.0)
+        name, level = list(losses.items())[index % 3]
+        timestep = torch.linspace(20, 320, 16).long().to(latents.device) + {"low": 0, "mid": 330, "high": 660}[name]
+        draw = torch.randn(latents.shape, generator=generator).to(latents.device)
+        noisy, target = noise(latents, draw, timestep)
+        with autocast(latents.device):
+            predicted = model(noisy, timestep, ids, groups, feature_cache)
+        level.append(float((predicted.float() - patchify(target)).square().mean()))
+    means = {f"val_{name}": float(np.mean(level)) for name, level in losses.items()}
+    return means | {"val": float(np.mean(list(means.values())))}
+
+
+def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: float) -> None:
+    torch.manual_seed(0)
+    run = Run(STATE / stage, seconds, rank)
+    feature_cache = stage == "repvideo"
+    tokenizer = text.build_tokenizer()
+    model = TextToVideo(len(tokenizer)).to(rank.device)
+    if stage == "base":
+        nn.init.zeros_(model.transformer.proj_out.weight)
+        nn.init.zeros_(model.transformer.proj_out.bias)
+    muon, adamw = [], []
+    for name, parameter in model.named_parameters():
+        matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
+        (muon if matrix else adamw).append(parameter)
+    both = optimizers(muon, adamw, 2e-3 * lr, 1e-3 * lr)
+    average = AveragedWeights(model, 0.998)
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        average.values, average.step = state["average"], state["average_step"]
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    elif start:
+        beginning = torch.load(STATE / start / "state.pt", map_location=rank.device, weights_only=True)
+        model.load_state_dict(beginning["average"], strict=False)
+        nn.init.constant_(model.transformer.learnable_gating, 0.0)
+        average = AveragedWeights(model, 0.998)
+        average.step = 500
+    noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
+    data, test = Latents("train", rank, tokenizer), Latents("test", rank, tokenizer)
+    rng = np.random.default_rng((rank.index, run.step))
+    everything = torch.arange(FRAMES // GROUP, device=rank.device)
+    losses: list[float] = []
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.01, 0.35 if stage == "base" else 0.7))
+        # cheap steps first: one group of frames, then whole clips
+        single = stage == "base" and progress < 0.22
+        size = (2 * batch if single else batch) // rank.world
+        groups = everything[torch.randint(FRAMES // GROUP, (1,))] if single else everything
+        latents, ids = data.batch(size, rng, DROPPED)
+        if single:
+            latents = latents[:, int(groups) * GROUP : (int(groups) + 1) * GROUP]
+        timestep = stratified_timesteps(size, rng).to(rank.device)
+        noisy, target = noise(latents, torch.randn_like(latents), timestep)
+        with autocast(rank.device):
+            predicted = model(noisy, timestep, ids, groups, feature_cache)
+        loss = (predicted.float() - patchify(target)).square().mean()
+        loss.backward()
+        rank.average_gradients(model.parameters())
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(model)
+        run.step, run.samples = run.step + 1, run.samples + size * rank.world
+        losses.append(float(loss.detach()))
+        if run.step in (5, 20, 60) or run.step % 100 == 0:
+            run.note(loss=float(np.mean(losses[-100:])), whole=float(not single))
+        if run.due():
+            _save(run, model, average, both)
+            run.note(**_shadow_loss(model, average, test, noise, feature_cache))
+    if rank.first:
+        _save(run, model, average, both)
+        run.note(**_shadow_loss(model, average, test, noise, feature_cache))
+        average.copy_to(model)
+        export(model, tokenizer, stage)
+
+
+def _save(run: Run, model: TextToVideo, average: AveragedWeights, both: list[torch.optim.Optimizer]) -> None:
+    run.save(model=model.state_dict(), average=average.values, average_step=average.step,
+             optimizers=[o.state_dict() for o in both])  # fmt: skip
+
+
+def _shadow_loss(model: TextToVideo, average: AveragedWeights, test: Latents, noise: Noise, cache: bool) -> dict[str, float]:
+    live = {name: p.detach().clone() for name, p in model.named_parameters()}
+    average.copy_to(model)
+    numbers = evaluate(model, test, noise, cache)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(live[name])
+    return numbers
+
+
+def export(model: TextToVideo, tokenizer: text.T5Tokenizer, stage: str) -> None:
+    """Write fp16 weights in diffusers layout. The base and both continuations keep their own transformer;
+    the text encoder is the base's and stays as it is in the continuations."""
+    if stage == "base":
+        text.save(tokenizer, model.text_encoder, WEIGHTS)
+        CogVideoXDDIMScheduler(**SCHEDULER).save_pretrained(WEIGHTS / "scheduler")
+    folder = WEIGHTS / "transformer" if stage == "base" else Path("models/pocket/weights/repvideo") / {
+        "repvideo": "transformer", "repvideo_off": "transformer_off"}[stage]  # fmt: skip
+    model.transformer.half().save_pretrained(folder)
+    (folder / "training.json").write_text(json.dumps({"recipe": f"transformer {stage}"}) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("base", "repvideo", "repvideo_off"))
+    parser.add_argument("--seconds", type=float, default=5400)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    start = "" if options.stage == "base" else "base"
+    launch(train, options.processes, options.stage, options.seconds, options.batch, start, 1.0 if not start else 0.4)
+
+
+if __name__ == "__main__":
+    main()
