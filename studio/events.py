@@ -1,4 +1,7 @@
-"""What a job says while it runs, and what a worker needs to run it. Standard library only: both sides of the pipe import it."""
+"""What a job says while it runs, and what a worker needs to run it.
+
+Standard library only: both sides of the pipe import it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Progress:
-    """`stage` is encode, denoise, decode or save. `preview` is a small WebP, often None; `seconds_left` covers denoising."""
+    """`stage` is encode, denoise, decode or save; `preview` a small WebP or None; `seconds_left` covers denoising."""
 
     stage: str
     index: int = 0
@@ -82,7 +85,7 @@ class StudioError(Exception):
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything a worker needs for one job. `output` names the file to write; None gives a new name in the output folder."""
+    """Everything a worker needs for one job. `output` names the file; None: a new name in the output folder."""
 
     id: str
     preset: str

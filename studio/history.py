@@ -98,7 +98,8 @@ class History:
     ) -> list[Entry]:
         """This owner's jobs, newest first; `before` continues a list after its last entry's `created`."""
         return self._read(
-            "WHERE owner=? AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3) ORDER BY created DESC, rowid DESC LIMIT ?4",
+            "WHERE owner=?1 AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3)"
+            " ORDER BY created DESC, rowid DESC LIMIT ?4",
             (owner, state, before, limit),
         )
 

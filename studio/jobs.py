@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from studio.presets import Preset
 
 __all__ = [
-    "Event", "Failed", "Finished", "Job", "JobQueue", "JobSpec", "Loading", "Progress", "QueueFull", "Started", "Stopped",
-    "StudioError", "TERMINAL", "Waiting",
+    "TERMINAL", "Event", "Failed", "Finished", "Job", "JobQueue", "JobSpec", "Loading", "Progress", "QueueFull",
+    "Started", "Stopped", "StudioError", "Waiting",
 ]  # fmt: skip
 
 FINISHED_JOBS_KEPT = 200  # older ones are forgotten here; the history has them

@@ -1,4 +1,7 @@
-"""presets/<method>/<name>.yaml -> Preset: a complete, valid request and its weights. Imports methods by name, never torch."""
+"""presets/<method>/<name>.yaml -> Preset: a complete, valid request and its weights.
+
+Imports methods by name, never torch.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class Preset:
 
 
 def load_presets(folder: Path = PRESET_DIR, packages: Sequence[str] = ("models",)) -> dict[str, Preset]:
-    """Every preset under `folder` by "method/name", each method's favourite first. ValueError names the file and the key."""
+    """Every preset under `folder` by "method/name", each method's favourite first. ValueError names file and key."""
     files = sorted(folder.glob("*/*.yaml"), key=lambda file: (file.parent.name, file.stem != FAVOURITE, file.stem))
     if not files:
         raise ValueError(f"There are no presets in {folder}. Start the studio from the folder that holds presets/.")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -58,14 +58,25 @@ def load_settings(
     known = {PREFIX + f.name.upper(): f.name for f in fields(StudioSettings)}
     variables = {known[name]: value for name, value in environ.items() if name in known}
     settings |= _checked(variables, "environment")
-    flags = vars(flag_parser().parse_args(list(argv)))
+    arguments, unknown = flag_parser().parse_known_args(list(argv))
+    if unknown:
+        known_flags = ["--" + f.name.replace("_", "-") for f in fields(StudioSettings)]
+        raise ValueError(f"{unknown[0]!r} is not a flag. {did_you_mean(unknown[0], known_flags)}")
+    flags = vars(arguments)
     settings |= _checked({name: value for name, value in flags.items() if value is not None}, "flags")
     return _build(settings, "settings")
 
 
-def flag_parser(**options: Any) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, as a ValueError, instead of printing its usage and ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message[:1].upper()}{message[1:]}.")
+
+
+def flag_parser(**options: Any) -> Parser:
     """One flag per setting."""
-    parser = argparse.ArgumentParser(**options)
+    parser = Parser(allow_abbrev=False, **options)
     for f in fields(StudioSettings):
         parser.add_argument("--" + f.name.replace("_", "-"), metavar="VALUE", help=f.metadata["help"])
     return parser

@@ -1,0 +1,109 @@
+"""The worker process's side of the pipe: takes jobs one by one, ends with the server."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import queue
+import signal
+import threading
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from models.method import Recipe
+from studio.events import Event, JobSpec
+from studio.settings import StudioSettings
+
+if TYPE_CHECKING:
+    from studio.engine import Engine
+
+FIRST, LATER = 0, 1  # jobs come before weights that are only likely to be needed
+logger = logging.getLogger(__name__)
+
+
+def work(connection: Connection, settings: StudioSettings) -> None:
+    """The worker's main: messages in are (kind, content), out ("status" | "begun" | "event" | "unloaded", ...)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s worker: %(message)s")
+    set_threads(settings.threads)
+    from studio.engine import Engine
+
+    Worker(connection, Engine(settings)).serve()
+
+
+class Worker:
+    """A thread listens, so that a stop is heard in mid-job and the server's end at any time; this one computes."""
+
+    def __init__(self, connection: Connection, engine: Engine) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._tasks: queue.PriorityQueue[tuple[int, int, str, Any]] = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._stopped: set[str] = set()
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        while True:
+            self._report()
+            _, _, kind, content = self._tasks.get()
+            getattr(self, f"_{kind}")(content)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                kind, content = self._connection.recv()
+                if kind == "stop":
+                    self._stopped.add(content)
+                else:
+                    self._tasks.put((LATER if kind == "warm" else FIRST, next(self._order), kind, content))
+        except (EOFError, OSError):
+            os._exit(0)  # the server is gone: whatever is being computed has no one to go to
+
+    def _job(self, spec: JobSpec) -> None:
+        if spec.id not in self._stopped:
+            self._send("begun", spec.id)
+
+            def emit(event: Event) -> None:
+                self._send("event", spec.id, event)
+
+            self._engine.generate(spec, emit, lambda: spec.id in self._stopped)
+        self._stopped.discard(spec.id)
+
+    def _warm(self, recipe: Recipe) -> None:
+        try:
+            self._engine.warm(recipe)
+        except Exception as error:  # the first job will say so to the person it concerns
+            logger.warning("%s cannot be prepared: %s", recipe.method, error)
+
+    def _unload(self, _: Any) -> None:
+        self._send("unloaded", self._engine.registry.unload())
+
+    def _report(self) -> None:
+        self._send("status", self._engine.registry.status())
+
+    def _send(self, *message: Any) -> None:
+        try:
+            self._connection.send(message)
+        except OSError:
+            os._exit(0)
+
+
+def set_threads(threads: int) -> None:
+    """Decide how many threads torch uses, before torch is imported. A number set outside wins over 0."""
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    else:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while waiting take the page's core
+
+
+def usable_cores() -> int:
+    """Cores this process may use: a container's share counts, not the machine's size."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup, or "max"
+        return cores
