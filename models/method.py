@@ -23,9 +23,9 @@ class FieldInfo:
     kind: FieldKind
     help: str
     label: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    step: int | float | None = None
     choices: tuple[str, ...] = ()
     lines: int = 1
     max_length: int | None = None
@@ -49,7 +49,7 @@ def text(
 
 
 def number(
-    default: float, help: str, *, label: str = "", minimum: float | None = None, maximum: float | None = None,
+    default: int | float, help: str, *, label: str = "", minimum: int | float | None = None, maximum: int | float | None = None,
     advanced: bool = False,
 ) -> Any:  # fmt: skip
     """A number typed in."""
@@ -58,7 +58,7 @@ def number(
 
 
 def slider(
-    default: float, minimum: float, maximum: float, help: str, *, step: float = 1, label: str = "",
+    default: int | float, minimum: int | float, maximum: int | float, help: str, *, step: int | float = 1, label: str = "",
     advanced: bool = False,
 ) -> Any:  # fmt: skip
     """A number in [minimum, maximum]."""
@@ -161,7 +161,7 @@ class Clip:
     """One video. `frames` uint8 [frames, height, width, 3]; `name` tells several clips of one job apart."""
 
     frames: Any
-    fps: float
+    fps: int | float
     name: str = ""
 
 
