@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+Number = int | float
 FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "camera_path"]
 
 
@@ -23,9 +24,9 @@ class FieldInfo:
     kind: FieldKind
     help: str
     label: str = ""
-    minimum: int | float | None = None
-    maximum: int | float | None = None
-    step: int | float | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
+    step: Number | None = None
     choices: tuple[str, ...] = ()
     lines: int = 1
     max_length: int | None = None
@@ -49,7 +50,7 @@ def text(
 
 
 def number(
-    default: int | float, help: str, *, label: str = "", minimum: int | float | None = None, maximum: int | float | None = None,
+    default: Number, help: str, *, label: str = "", minimum: Number | None = None, maximum: Number | None = None,
     advanced: bool = False,
 ) -> Any:  # fmt: skip
     """A number typed in."""
@@ -58,7 +59,7 @@ def number(
 
 
 def slider(
-    default: int | float, minimum: int | float, maximum: int | float, help: str, *, step: int | float = 1, label: str = "",
+    default: Number, minimum: Number, maximum: Number, help: str, *, step: Number = 1, label: str = "",
     advanced: bool = False,
 ) -> Any:  # fmt: skip
     """A number in [minimum, maximum]."""
@@ -161,7 +162,7 @@ class Clip:
     """One video. `frames` uint8 [frames, height, width, 3]; `name` tells several clips of one job apart."""
 
     frames: Any
-    fps: int | float
+    fps: Number
     name: str = ""
 
 
