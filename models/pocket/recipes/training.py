@@ -93,7 +93,7 @@ def trapezoid(progress: float, warm: float = 0.02, decay: float = 0.4) -> float:
     """Learning-rate factor at `progress` in [0, 1]: linear warm-up, constant, linear decay over the last part."""
     if progress < warm:
         return max(progress, 1e-3) / warm
-    return 1.0 if progress < 1 - decay else max((1 - progress) / decay, 0.0)
+    return 1.0 if progress <= 1 - decay else max((1 - progress) / decay, 0.0)
 
 
 class AveragedWeights:

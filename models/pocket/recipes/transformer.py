@@ -20,6 +20,7 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from torch import Tensor, nn
 
 from models.pocket.recipes import text
+from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.dataset import STATE
 from models.pocket.recipes.latents import open_latents
 from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, set_learning_rate
@@ -30,7 +31,7 @@ from models.repvideo.transformer import RepVideoTransformer3DModel
 
 FRAMES, GROUP = 20, 4
 CONFIG = {
-    "num_attention_heads": 4, "attention_head_dim": 48, "in_channels": 8, "out_channels": 8, "num_layers": 6,
+    "num_attention_heads": 3, "attention_head_dim": 64, "in_channels": 8, "out_channels": 8, "num_layers": 6,
     "time_embed_dim": 64, "text_embed_dim": text.DIM, "max_text_seq_length": text.MAX_TOKENS,
     "sample_width": 16, "sample_height": 16, "sample_frames": FRAMES, "patch_size": 2, "patch_size_t": GROUP,
     "temporal_compression_ratio": 1, "spatial_interpolation_scale": 1.0,
@@ -56,6 +57,8 @@ class TextToVideo(nn.Module):
         )  # pyright: ignore[reportGeneralTypeIssues]
         self.register_buffer("cos", cos.float(), persistent=False)
         self.register_buffer("sin", sin.float(), persistent=False)
+        if not torch.cuda.is_available():
+            self.transformer.set_attn_processor(MatmulAttention())
 
     def forward(self, noisy: Tensor, timestep: Tensor, ids: Tensor, groups: Tensor, feature_cache: bool) -> Tensor:
         """Patches of v [batch, len(groups) * tokens, patch values] for noisy latents
@@ -145,11 +148,14 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     if stage == "base":
         nn.init.zeros_(model.transformer.proj_out.weight)
         nn.init.zeros_(model.transformer.proj_out.bias)
-    muon, adamw = [], []
+    muon, adamw, gates = [], [], [model.transformer.learnable_gating]
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
-        (muon if matrix else adamw).append(parameter)
+        if parameter is not gates[0]:
+            (muon if matrix else adamw).append(parameter)
     both = optimizers(muon, adamw, 2e-3 * lr, 1e-3 * lr)
+    if feature_cache:  # a handful of scalars that start at zero and have little time: a larger step
+        both += optimizers([], gates, 0.0, 5e-3)
     average = AveragedWeights(model, 0.998)
     if state := run.resume():
         model.load_state_dict(state["model"])
@@ -168,7 +174,8 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     everything = torch.arange(FRAMES // GROUP, device=rank.device)
     losses: list[float] = []
     while (progress := run.progress) < 1:
-        set_learning_rate(both, trapezoid(progress, 0.01, 0.35 if stage == "base" else 0.7))
+        # the base keeps its rate: the decay belongs to the continuations, with and without the cache alike
+        set_learning_rate(both, trapezoid(progress, 0.01, 0.0 if stage == "base" else 0.7))
         # cheap steps first: one group of frames, then whole clips
         single = stage == "base" and progress < 0.22
         size = (2 * batch if single else batch) // rank.world

@@ -45,9 +45,12 @@ SYNONYMS = {
 OMITTED = 0.12
 
 
-def caption(scene: Scene, rng: np.random.Generator | None = None) -> str:
-    """One wording of a scene. With no `rng`, the plain wording that names everything."""
-    return _person(scene, scene.person, rng) if scene.person is not None else _solids(scene, rng)
+def caption(scene: Scene, rng: np.random.Generator | None = None, omitted: float = OMITTED) -> str:
+    """One wording of a scene. With no `rng`, the plain wording that names everything; with one, synonyms, any order,
+    and each of skin, shirt, wall, ground and sky left out with probability `omitted`."""
+    if scene.person is not None:
+        return _person(scene, scene.person, rng, omitted)
+    return _solids(scene, rng, omitted)
 
 
 def vocabulary() -> list[str]:
@@ -74,8 +77,8 @@ def _say(word: str, rng: np.random.Generator | None) -> str:
     return wordings[0] if rng is None else wordings[rng.integers(len(wordings))]
 
 
-def _keep(rng: np.random.Generator | None) -> bool:
-    return rng is None or rng.random() >= OMITTED
+def _keep(rng: np.random.Generator | None, omitted: float) -> bool:
+    return rng is None or rng.random() >= omitted
 
 
 def _article(words: str) -> str:
@@ -87,16 +90,16 @@ def _noun(solid: Solid, rng: np.random.Generator | None) -> str:
     return _article(" ".join([*pattern, _say(solid.colour, rng), _say(solid.shape, rng)]))
 
 
-def _solids(scene: Scene, rng: np.random.Generator | None) -> str:
+def _solids(scene: Scene, rng: np.random.Generator | None, omitted: float) -> str:
     first = scene.solids[0]
     text = f"{_noun(first, rng)} {_say(first.motion, rng)}"
     if len(scene.solids) > 1:
         joint = "next to" if rng is None or rng.random() < 0.6 else "beside"
         text += f" {joint} {_noun(scene.solids[1], rng)}"
-    if _keep(rng):
+    if _keep(rng, omitted):
         text += f" on {_say(scene.ground, rng)}"
     parts = [text]
-    if _keep(rng):
+    if _keep(rng, omitted):
         parts.append(_say(scene.sky, rng))
     if scene.camera != "still":
         parts.append(_say(scene.camera, rng) if scene.camera.startswith("moves") else f"camera {scene.camera}")
@@ -105,8 +108,8 @@ def _solids(scene: Scene, rng: np.random.Generator | None) -> str:
     return ", ".join(parts)
 
 
-def _person(scene: Scene, person: Person, rng: np.random.Generator | None) -> str:
-    looks = [f"{_say(person.skin, rng)} skin"] if _keep(rng) else []
+def _person(scene: Scene, person: Person, rng: np.random.Generator | None, omitted: float) -> str:
+    looks = [f"{_say(person.skin, rng)} skin"] if _keep(rng, omitted) else []
     if person.hair_style == "bald":
         noun = f"bald {_say('person', rng)}"
     else:
@@ -120,7 +123,7 @@ def _person(scene: Scene, person: Person, rng: np.random.Generator | None) -> st
         looks.append(_say("beard", rng))
     if person.hat != "none":
         looks.append(_article(f"{_say(person.hat_colour, rng)} {_say(person.hat, rng)}"))
-    if _keep(rng):
+    if _keep(rng, omitted):
         looks.append(_article(f"{_say(person.shirt, rng)} shirt"))
     if rng is not None:
         order = rng.permutation(len(looks))
@@ -129,6 +132,6 @@ def _person(scene: Scene, person: Person, rng: np.random.Generator | None) -> st
     if looks:
         text += " with " + (", ".join(looks[:-1]) + " and " + looks[-1] if len(looks) > 1 else looks[0])
     text += f" {_say(person.action, rng)}"
-    if _keep(rng):
+    if _keep(rng, omitted):
         text += f" in front of a {scene.wall} wall" if rng is None or rng.random() < 0.6 else f", {scene.wall} background"
     return text
