@@ -1,0 +1,29 @@
+"""A studio of its own for each test, over the fake method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.presets import Preset, load_presets, request_with
+from studio.settings import StudioSettings
+
+PRESETS = Path(__file__).parents[2] / "fakes" / "presets"
+PACKAGES = ("models", "tests.fakes")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StudioSettings:
+    return StudioSettings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "cache", preset_dir=PRESETS)
+
+
+@pytest.fixture(scope="session")
+def preset() -> Preset:
+    return load_presets(PRESETS, PACKAGES)["sketch/pocket"]
+
+
+@pytest.fixture(scope="session")
+def ask(preset: Preset):
+    """ask(num_inference_steps=9): the preset's request with some fields changed."""
+    return lambda **values: request_with(preset.request, values)
