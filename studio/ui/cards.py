@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 
-SCRIPT = files(__package__).joinpath("cards.js").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("cards.js").read_text(encoding="utf-8")
 
 
 def button(action: str, id: str, label: str) -> str:

@@ -22,8 +22,8 @@ def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
         precision = 0 if whole else None
         return gr.Number(value, label=label, info=info.help, precision=precision, elem_classes=classes)
     if info.kind == "slider":
-        low, high, step = info.minimum, info.maximum, info.step
-        return gr.Slider(low, high, value, step=step, label=label, info=info.help, elem_classes=classes)
+        low, high = info.minimum or 0, info.maximum or 0
+        return gr.Slider(low, high, value, step=info.step, label=label, info=info.help, elem_classes=classes)
     if info.kind == "choice":
         return gr.Radio(list(info.choices), value=value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "switch":

@@ -16,7 +16,8 @@ from studio.ui.stage import Moment
 
 def example_cards(preset: Preset) -> str:
     cards = "".join(_card(index, example) for index, example in enumerate(preset.examples))
-    return f'<section aria-label="Examples"><h2 class="q-heading">Recorded examples</h2><div class="q-examples">{cards}</div></section>'
+    heading = '<h2 class="q-heading">Examples</h2>'
+    return f'<section aria-label="Examples">{heading}<div class="q-examples">{cards}</div></section>'
 
 
 def opening(preset: Preset) -> Moment:

@@ -76,18 +76,19 @@ class HistoryTab:
         title = preset.title if preset else entry.preset
         clip = file_url(entry.paths[0]) if entry.paths else None
         gone = "The file was moved or deleted." if entry.state == "finished" and clip is None else ""
-        told = " ".join(filter(None, (STATES.get(entry.state, ""), entry.message, entry.advice, gone)))
+        remark = " ".join(filter(None, (STATES.get(entry.state, ""), entry.message, entry.advice, gone)))
         buttons = ""
         if preset is not None:
             buttons = cards.button("settings", entry.id, "Use these settings")
             buttons += cards.button("seed", entry.id, "Use this seed") if "seed" in entry.request else ""
-        seconds = entry.seconds if entry.state == "finished" else None
+        method = preset.method if preset else None
+        told = facts(method, entry.request, entry.seconds if entry.state == "finished" else None)
         return (
             f'<article class="q-card q-entry" data-state="{escape(entry.state)}">'
             f"<div>{cards.thumbnail(clip, file_url(entry.poster))}</div>"
             f'<div><p class="q-prompt">{escape(str(entry.request.get("prompt", "")))}</p>'
-            f'<p class="q-facts">{escape(title)} · {escape(facts(preset.method if preset else None, entry.request, seconds))} · {_ago(entry.created)}</p>'
-            + (f'<p class="q-told">{escape(told)}</p>' if told else "")
+            f'<p class="q-facts">{escape(title)} · {escape(told)} · {_ago(entry.created)}</p>'
+            + (f'<p class="q-told">{escape(remark)}</p>' if remark else "")
             + f'<div class="q-actions">{buttons}</div></div></article>'
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,7 +19,7 @@ from studio.ui.moments import follow
 from studio.ui.stage import Moment
 from studio.ui.visitor import visitor_name
 
-STAGE_SCRIPT = files(__package__).joinpath("stage.js").read_text(encoding="utf-8")
+STAGE_SCRIPT = Path(__file__).with_name("stage.js").read_text(encoding="utf-8")
 LARGEST_SEED = 2**31 - 1
 Updates = dict[Any, Any]
 

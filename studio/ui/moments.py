@@ -102,9 +102,8 @@ def facts(method: Method | None, request: dict[str, Any], seconds: float | None)
     parts = [f"Seed {request['seed']}"] if "seed" in request else []
     if "num_inference_steps" in request:
         parts.append(f"{request['num_inference_steps']} steps")
-    for idea in method.ablations if method else ():
-        if all(request.get(name) == value for name, value in idea.off.items()):
-            parts.append(f"{idea.label.lower()} off")
+    ideas = method.ablations if method else ()
+    parts += [f"{idea.label.lower()} off" for idea in ideas if idea.off.items() <= request.items()]
     if seconds is not None:
         parts.append(f"{seconds:.1f} s")
     return " · ".join(parts)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from studio.events import StudioError
 from studio.settings import StudioSettings
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 # Read when gradio and huggingface_hub are imported, so it is said before.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -31,7 +35,7 @@ def serve(settings: StudioSettings) -> None:
     try:
         page = build_app(presets, jobs, history)
         page.queue(default_concurrency_limit=None)
-        _, address, _ = page.launch(**launch_options(settings), prevent_thread_lock=True)
+        address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
         first = next(iter(presets.values()))
         threading.Thread(target=executor.warm, args=((first.recipe,),), name="warm the worker", daemon=True).start()
@@ -39,6 +43,15 @@ def serve(settings: StudioSettings) -> None:
     finally:
         jobs.close()
         history.close()
+
+
+def _open(page: gr.Blocks, settings: StudioSettings) -> str:
+    try:
+        return page.launch(**launch_options(settings), prevent_thread_lock=True)[1]
+    except OSError as error:
+        raise StudioError(
+            f"The page cannot listen on {settings.host}:{settings.port}: {error}", "Choose another --port."
+        ) from error
 
 
 def launch_options(settings: StudioSettings) -> dict[str, Any]:

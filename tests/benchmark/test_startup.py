@@ -1,0 +1,14 @@
+"""The page is up about as fast as an empty one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmark import startup
+
+
+@pytest.mark.slow
+def test_the_page_answers_within_a_quarter_more_than_the_smallest_gradio_app(monkeypatch):
+    monkeypatch.setenv("QUINTET_PRESET_DIR", "tests/fakes/presets")
+    monkeypatch.setenv("QUINTET_METHOD_PACKAGES", "tests.fakes")
+    assert startup.main(repeats=3)["ratio"] <= 1.25

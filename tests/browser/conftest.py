@@ -1,0 +1,89 @@
+"""One studio and one Chromium for all tests here; a fresh browser context, that is a fresh visitor, for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.studio import Studio, running_studio, write_presets
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("studio")
+    presets = write_presets(folder / "presets", folder / "release")
+    with running_studio(folder, presets, "tests.fakes") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists() and shutil.which("chromium") is None:
+        pytest.skip(f"there is no Chromium at {CHROMIUM}")
+    return CHROMIUM if Path(CHROMIUM).exists() else str(shutil.which("chromium"))
+
+
+@pytest.fixture(scope="session")
+def driver(chromium_path: str) -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(driver, chromium_path: str) -> Iterator:
+    browser = driver.chromium.launch(executable_path=chromium_path, headless=True, args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visit(chromium, studio: Studio) -> Iterator[Callable]:
+    """visit(viewport=..., color_scheme=...) opens the page as a new visitor."""
+    contexts = []
+
+    def open_page(**options):
+        context = chromium.new_context(**({"viewport": DESKTOP} | options))
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(studio.address)
+        ready(page)
+        return page
+
+    studio.release.unlink(missing_ok=True)
+    yield open_page
+    studio.release.touch()  # whatever a test left waiting ends here
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(visit):
+    return visit()
+
+
+def ready(page) -> None:
+    """Wait until the page is drawn and knows its visitor, without whom nothing can be asked."""
+    page.get_by_role("button", name="Generate").first.wait_for()
+    page.wait_for_function("() => localStorage.getItem('quintet-visitor')")

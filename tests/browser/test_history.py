@@ -1,0 +1,69 @@
+"""Past results and the way back from them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.steps import Tab, playing
+
+pytestmark = pytest.mark.browser
+
+
+def history(page):
+    page.get_by_role("tab", name="History").click()
+    return page.locator(".q-entry")
+
+
+def test_use_these_settings_restores_every_field_and_shows_the_video(page):
+    tab = Tab(page, "Sketch")
+    tab.make("the first one", seed=11)
+    tab.make("the second one", seed=12)
+    first = history(page).filter(has_text="the first one")
+    assert "Seed 11" in first.inner_text()
+    first.get_by_role("button", name="Use these settings").click()
+    page.locator(".q-badge", has_text="From history").wait_for()
+    assert tab.prompt.input_value() == "the first one"
+    assert tab.seed.input_value() == "11"
+    assert not tab.new_seed.is_checked()
+    assert playing(page)
+
+
+def test_use_this_seed_changes_the_seed_alone(page):
+    tab = Tab(page, "Sketch")
+    tab.make("an old prompt", seed=21)
+    tab.prompt.fill("a new prompt")
+    tab.seed.fill("1")
+    history(page).first.get_by_role("button", name="Use this seed").click()
+    tab.generate.wait_for()
+    page.wait_for_function("box => box.value === '21'", arg=tab.seed.element_handle())
+    assert tab.prompt.input_value() == "a new prompt"
+
+
+def test_newest_first_with_seconds_and_a_picture(page):
+    tab = Tab(page, "Sketch")
+    tab.make("older")
+    tab.make("newer")
+    entries = history(page)
+    entries.filter(has_text="newer").wait_for()
+    assert entries.first.locator(".q-prompt").inner_text() == "newer"
+    assert " s ·" in entries.first.inner_text()
+    clip = entries.first.locator("video")
+    page.wait_for_function("clip => clip.readyState >= 1 && clip.videoWidth === 64", arg=clip.element_handle())
+
+
+def test_a_failed_job_is_listed_with_its_message(page):
+    tab = Tab(page, "Sketch")
+    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.panel.get_by_label("error", exact=True).check()
+    tab.prompt.fill("this one fails")
+    tab.generate.click()
+    tab.wait_for("failed")
+    entry = history(page).filter(has_text="this one fails")
+    entry.wait_for()
+    assert len(entry.locator(".q-told").inner_text()) > 10
+    assert entry.get_by_role("button", name="Use these settings").is_visible()
+
+
+def test_an_empty_history_says_so(page):
+    page.get_by_role("tab", name="History").click()
+    page.get_by_text("Nothing here yet").filter(visible=True).wait_for()
