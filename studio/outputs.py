@@ -178,9 +178,9 @@ def _publish(parts: list[Path], names: list[str], spec: JobSpec, folder: Path) -
     if spec.output:
         stem, suffix = spec.output.stem, spec.output.suffix
         paths = [folder / f"{stem}{f'-{name}' if name else ''}{suffix}" for name in names]
-        os.replace(poster, folder / f"{stem}.webp")
+        poster.replace(folder / f"{stem}.webp")
         for video, path in zip(videos, paths, strict=True):
-            os.replace(video, path)
+            video.replace(path)
         return Saved(tuple(paths), folder / f"{stem}.webp")
     for stem in _stems(spec, folder):
         targets = [folder / f"{stem}.webp", *(folder / f"{stem}{f'-{name}' if name else ''}.mp4" for name in names)]
@@ -222,7 +222,7 @@ def _link(source: Path, target: Path) -> None:
         raise
     except OSError:  # a file system without links: claim the name, then fill it
         os.close(os.open(target, os.O_CREAT | os.O_EXCL))
-        os.replace(source, target)
+        source.replace(target)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from studio.settings import StudioSettings
 POLL_SECONDS = 0.02  # between two looks at whether the job is to stop
 END_SECONDS = 2.0  # a worker has this long to end before it is made to
 UNLOAD_SECONDS = 10.0
+STARTS = 2  # workers a job may see die before it begins
 logger = logging.getLogger(__name__)
 
 
@@ -37,17 +38,24 @@ class ProcessExecutor:
 
     def run(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> None:
         with self._running:
-            worker = self._ready()
-            if worker is None:
-                emit(Stopped())
-                return
-            if worker.status["state"] == "starting":
-                emit(Loading("Starting the worker"))
-            worker.busy = True
-            try:
-                self._follow(worker, spec, emit, cancelled)
-            finally:
-                worker.busy = False
+            for _ in range(STARTS):
+                worker = self._ready()
+                if worker is None:
+                    emit(Stopped())
+                    return
+                if worker.status["state"] == "starting":
+                    emit(Loading("Starting the worker"))
+                worker.busy = True
+                try:
+                    if self._follow(worker, spec, emit, cancelled):
+                        return
+                except BaseException:  # interrupted: no one waits for the video any more
+                    worker.end()
+                    outputs.remove_unfinished(spec, self._settings.output_dir)
+                    raise
+                finally:
+                    worker.busy = False
+            emit(Failed("The worker does not start.", "The log has the reason; restart the studio once it is mended."))
 
     def warm(self, recipes: Sequence[Recipe] = ()) -> None:
         with self._lock:
@@ -100,8 +108,11 @@ class ProcessExecutor:
                     self._worker.send("warm", recipe)
             return self._worker
 
-    def _follow(self, worker: WorkerProcess, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> None:
-        """Pass the job's events on until the terminal one, which is ours to find when the worker cannot."""
+    def _follow(self, worker: WorkerProcess, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> bool:
+        """Pass the job's events on until the terminal one, which is ours to find when the worker cannot.
+
+        False when the worker died before it began, idle or at its start: another may take the job.
+        """
         worker.send("job", spec)
         begun = told = False
         while True:
@@ -110,7 +121,7 @@ class ProcessExecutor:
                 worker.send("stop", spec.id)
                 if not begun:  # it waits behind a load that may take long; the worker will skip it
                     emit(Stopped())
-                    return
+                    return True
             try:
                 message = worker.messages.get(timeout=POLL_SECONDS)
             except queue.Empty:
@@ -120,13 +131,15 @@ class ProcessExecutor:
             elif message[0] == "event" and message[1] == spec.id:
                 emit(message[2])
                 if isinstance(message[2], TERMINAL):
-                    return
+                    return True
             elif message[0] == "dead":
+                if not begun:
+                    return False
                 outputs.remove_unfinished(spec, self._settings.output_dir)
                 with contextlib.suppress(OSError):
                     self._ready()
                 emit(Stopped() if told else _death(message[1]))
-                return
+                return True
 
 
 class WorkerProcess:
@@ -155,15 +168,13 @@ class WorkerProcess:
             self._connection.send((kind, content))
 
     def end(self) -> None:
-        """Close the pipe, which ends the worker; force it if it does not hear."""
-        with self._sending:
-            self._connection.close()
+        """Ask the worker to end; force it if it does not hear."""
+        self.send("close", None)
         for force in (self.process.terminate, self.process.kill):
             self.process.join(END_SECONDS)
             if not self.process.is_alive():
                 break
             force()
-        self.process.join(END_SECONDS)
         self._listener.join(END_SECONDS)
 
     def _listen(self) -> None:
@@ -174,9 +185,10 @@ class WorkerProcess:
                     self.status = {"state": "ready", **message[1]}
                 else:
                     self.messages.put(message)
-        except (EOFError, OSError, TypeError):  # TypeError: closed by `end` while waiting in recv
-            pass
-        self.process.join(END_SECONDS)
+        except (EOFError, OSError):  # the worker is gone
+            self.process.join(END_SECONDS)
+            with self._sending:
+                self._connection.close()
         self.status = self.status | {"state": "dead", "bytes": 0, "components": []}
         self.messages.put(("dead", self.process.exitcode))
 

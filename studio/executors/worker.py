@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.method import Recipe
@@ -53,7 +54,9 @@ class Worker:
         try:
             while True:
                 kind, content = self._connection.recv()
-                if kind == "stop":
+                if kind == "close":
+                    os._exit(0)
+                elif kind == "stop":
                     self._stopped.add(content)
                 else:
                     self._tasks.put((LATER if kind == "warm" else FIRST, next(self._order), kind, content))
@@ -102,8 +105,7 @@ def usable_cores() -> int:
     """Cores this process may use: a container's share counts, not the machine's size."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no cgroup, or "max"
         return cores

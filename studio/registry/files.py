@@ -174,9 +174,9 @@ class Digests:
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 handle, beside = tempfile.mkstemp(dir=self._file.parent)
-                with open(handle, "w", encoding="utf-8") as file:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(self._known, file)
-                os.replace(beside, self._file)
+                Path(beside).replace(self._file)
             except OSError as error:
                 logger.warning("digests are not kept: %s", error)
 

@@ -105,7 +105,11 @@ def test_whole_floats_from_a_browser_are_integers(preset):
 
 def test_words_of_the_command_line_keep_text_as_written(preset):
     cls = type(preset.request)
-    assert parse_values(cls, ["prompt=yes: 1", "seed=3", "trail=off"]) == {"prompt": "yes: 1", "seed": 3, "trail": False}
+    assert parse_values(cls, ["prompt=yes: 1", "seed=3", "trail=off"]) == {
+        "prompt": "yes: 1",
+        "seed": 3,
+        "trail": False,
+    }
     with pytest.raises(ValueError, match="key=value"):
         parse_values(cls, ["seed"])
 
