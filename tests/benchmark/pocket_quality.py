@@ -1,0 +1,140 @@
+"""What the pocket clips show: prompts of scenes never trained on, clips marked by the judge, 95% intervals.
+
+    python -m tests.benchmark.pocket_quality [--clips 200] [--split test|held_out] [--set feature_cache=false] [--sheet FILE]
+
+The judge saw renders only; its own accuracy on held-out renders stands beside each number, and the same clips rendered
+and passed through the VAE show what the decoder alone costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from models.pocket.judge import QUESTIONS, UNKNOWN, Judge, answers, load_judge, truth
+from models.pocket.world import Scene, caption, sample_scene
+from studio.presets import Preset, parse_values, preset_for, request_with
+from studio.registry import Registry
+
+FIRST_SEED = 1_000_000  # far from every scene used for training and for choosing settings
+
+
+def scenes_of(kind: str, count: int, split: str) -> list[Scene]:
+    people = {"solids": 0.0, "people": 1.0}[kind]
+    return [sample_scene(FIRST_SEED + i, split, people) for i in range(count)]
+
+
+def wilson(right: int, asked: int) -> tuple[float, float]:
+    """95% interval of a share (Wilson 1927)."""
+    if asked == 0:
+        return 0.0, 1.0
+    z, p = 1.96, right / asked
+    centre, spread = p + z * z / (2 * asked), z * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
+    return (centre - spread) / (1 + z * z / asked), (centre + spread) / (1 + z * z / asked)
+
+
+def marks(judge: Judge, frames: np.ndarray, scene: Scene) -> dict[str, bool]:
+    """Question -> whether the clip shows what the scene asked for. Two solids at rest may stand either way round."""
+    seen, wanted = answers(judge, torch.from_numpy(frames)), truth(scene)
+    right = {q: seen[q] == wanted[q] for q in QUESTIONS if wanted[q] != UNKNOWN}
+    if scene.person is None and len(scene.solids) == 2 and scene.solids[0].motion == "still":
+        swapped = {q: seen[q] == wanted[f"second {q}"] for q in ("shape", "colour")}
+        swapped |= {f"second {q}": seen[f"second {q}"] == wanted[q] for q in ("shape", "colour")}
+        if sum(swapped.values()) > sum(right[q] for q in swapped):
+            right |= swapped
+    return right
+
+
+def generate(preset: Preset, pipeline: Any, scenes: list[Scene], values: dict[str, Any]) -> list[np.ndarray]:
+    """One clip per scene from its caption (other words than in training may come, every attribute is named)."""
+    clips = []
+    for scene in scenes:
+        prompt = caption(scene, np.random.default_rng(scene.seed), omitted=0.0)
+        request = request_with(preset.request, {"prompt": prompt, "seed": scene.seed} | values)
+        clips.append(pipeline(request, lambda step: None)[0].frames)
+    return clips
+
+
+def table(scores: dict[str, list[bool]], ceiling: dict[str, float]) -> list[dict[str, Any]]:
+    rows = []
+    for question in QUESTIONS:
+        if right := scores.get(question):
+            low, high = wilson(sum(right), len(right))
+            rows.append({
+                "question": question, "clips": len(right), "right": round(sum(right) / len(right), 3),
+                "low": round(low, 3), "high": round(high, 3), "judge": round(ceiling.get(question, 0.0), 3),
+            })  # fmt: skip
+    return rows
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    print(f"{'':16}{'clips':>6}{'right':>8}   95% interval   judge on renders")
+    for row in rows:
+        interval = f"{100 * row['low']:5.1f} .. {100 * row['high']:5.1f}"
+        print(f"{row['question']:16}{row['clips']:6d}{100 * row['right']:7.1f}%  {interval}   {100 * row['judge']:6.1f}%")
+
+
+def contact_sheet(clips: list[np.ndarray], captions: list[str], columns: int = 2, shown: int = 6, scale: int = 2) -> Image.Image:
+    """Every clip as a row of frames under its caption."""
+    tile, line = 64 * scale, 28
+    rows = -(-len(clips) // columns)
+    sheet = Image.new("RGB", (columns * (shown * tile + 12), rows * (tile + line)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (frames, words) in enumerate(zip(clips, captions, strict=True)):
+        x, y = (number % columns) * (shown * tile + 12), (number // columns) * (tile + line)
+        draw.text((x + 2, y + 2), words[:118], fill="black")
+        draw.text((x + 2, y + 13), words[118:], fill="black")
+        for k, index in enumerate(np.linspace(0, len(frames) - 1, shown).round().astype(int)):
+            picture = Image.fromarray(frames[index]).resize((tile, tile), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (x + k * tile, y + line))
+    return sheet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=200, help="of each kind: solids and people")
+    parser.add_argument("--split", choices=("test", "held_out"), default="test")
+    parser.add_argument("--method", default="repvideo")
+    parser.add_argument("--set", action="append", default=[], metavar="key=value")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of the first clips, unpicked")
+    parser.add_argument("--sheet-clips", type=int, default=24)
+    options = parser.parse_args()
+    preset = preset_for(options.method, "pocket")
+    values = parse_values(type(preset.request), options.set)
+    judge = load_judge()
+    accuracy = json.loads(Path("models/pocket/weights/judge/accuracy.json").read_text())["accuracy"]
+    scores: dict[str, list[bool]] = defaultdict(list)
+    shown: list[tuple[int, np.ndarray, str]] = []
+    start = time.monotonic()
+    with Registry("cpu").acquire(preset.recipe) as pipeline:
+        for kind in ("solids", "people"):
+            scenes = scenes_of(kind, options.clips, options.split)
+            for index, scene in enumerate(scenes):
+                (clip,) = generate(preset, pipeline, [scene], values)
+                for question, right in marks(judge, clip, scene).items():
+                    scores[question].append(right)
+                if index < options.sheet_clips // 2:
+                    words = caption(scene, np.random.default_rng(scene.seed), omitted=0.0)
+                    shown.append((index, clip, f"seed {scene.seed}: {words}"))
+    seconds = (time.monotonic() - start) / (2 * options.clips)
+    rows = table(scores, accuracy)
+    print(f"{preset.key}, split {options.split}, {options.clips} clips of each kind, {' '.join(options.set) or 'preset settings'}")
+    print_table(rows)
+    if options.sheet:
+        shown.sort(key=lambda entry: entry[0])
+        contact_sheet([clip for _, clip, _ in shown], [words for _, _, words in shown]).save(options.sheet)
+    print(json.dumps({"benchmark": "pocket_quality", "split": options.split, "set": options.set,
+                      "seconds_per_clip": round(seconds, 2), "rows": rows}))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
