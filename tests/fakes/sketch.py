@@ -1,6 +1,6 @@
 """A method that draws a moving square with numpy, step by step: no weights, no torch.
 
-It can be slow (`seconds_per_step`), wait for a file (`hold_at_step`, `release_file`) or go wrong (`fault`), on request.
+It can be slow (`seconds_per_step`), wait for a file (`hold_at_step`, `release_file`) or go wrong (`fault`).
 """
 
 from __future__ import annotations
