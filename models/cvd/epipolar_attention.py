@@ -18,7 +18,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -82,6 +82,7 @@ def attention_bias(
     return ((distance - band).clamp_min(0) * (-DECAY / (band + EPSILON))).nan_to_num(0.0, 0.0, 0.0)
 
 
+@runtime_checkable
 class LineBias(Protocol):
     """Where the bias of a pair of views comes from."""
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from models.cvd.epipolar_attention import LineBias, Synchronization
-from models.cvd.unet import CollaborativeUNet, ViewConditions
+from models.cvd.unet import ViewConditions
 
 Partners = tuple[tuple[int, ...], ...]
 
 
+@runtime_checkable
 class Draws(Protocol):
     """The random choices of a run beyond its first latents and the slopes of pseudo lines."""
 
@@ -48,6 +49,13 @@ class Schedule:
     repeats: int = 1
     rounds: int = 1
 
+    @classmethod
+    def of_paper(cls, num_views: int) -> Schedule:
+        """What the authors' scripts use: 4 views 3 x 1, 6 views 6 x 2; in between and beyond, the next larger known."""
+        if num_views <= 2:
+            return cls()
+        return cls(3, 1) if num_views <= 4 else cls(6, 2)
+
     def step_count(self, num_inference_steps: int) -> int:
         """Scheduler steps of a run: the last of the timesteps is never repeated."""
         return (num_inference_steps - 1) * self.repeats + 1
@@ -72,7 +80,7 @@ def random_pairs(permutation: list[int]) -> Partners:
 class ViewDenoiser:
     """The network with everything that stays the same during a run."""
 
-    unet: CollaborativeUNet
+    unet: Callable[..., Tensor]  # CollaborativeUNet
     text: Float[Tensor, "copies tokens dim"]  # without prompt, with prompt; or the latter alone
     pose_features: tuple[Tensor, ...]
     bias: LineBias | None  # None: every view on its own
@@ -101,9 +109,9 @@ class ViewDenoiser:
         scheduler: Any,
         schedule: Schedule,
         draws: Draws,
-        on_step: Callable[[Tensor], None],
+        on_step: Callable[[Tensor, Tensor], None],
     ) -> Float[Tensor, "views channels frames height width"]:
-        """From noise to clean latents along `scheduler.timesteps`; `on_step` gets the latents after every step."""
+        """From noise to clean latents along `scheduler.timesteps`; `on_step` gets the latents and the clean latents predicted."""
         num_views = len(latents)
         last = len(scheduler.timesteps) - 1
         for index, timestep in enumerate(scheduler.timesteps):
@@ -113,8 +121,9 @@ class ViewDenoiser:
                 for _ in range(schedule.rounds):
                     partners = random_pairs(draws.permutation(num_views))
                     noise_pred += self.predict_noise(latents, timestep, partners) / schedule.rounds
-                latents = scheduler.step(noise_pred, timestep, latents).prev_sample
-                on_step(latents)
+                step = scheduler.step(noise_pred, timestep, latents)
+                latents = step.prev_sample
+                on_step(latents, step.pred_original_sample)
                 if repeat < repeats - 1:
                     latents = renoise(latents, draws.noise(latents), scheduler, timestep)
         return latents

@@ -25,7 +25,7 @@ class ViewConditions:
     every view go its own way (CameraCtrl).
     """
 
-    pose_features: tuple[Float[Tensor, "views channels frames height width"], ...] = ()
+    pose_features: tuple[Float[Tensor, "views _ frames _ _"], ...] = ()
     synchronization: Synchronization | None = None
 
 
@@ -89,7 +89,7 @@ class CameraMotionModule(AnimateDiffTransformer3D):
         self._state = state
 
     def forward(self, hidden_states: Float[Tensor, "rows channels height width"], num_frames: int = 1) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] -- the blocks that call it pass no more
-        rows, channels, height, width = hidden_states.shape
+        channels, height, width = hidden_states.shape[1:]
         tokens = self.norm(hidden_states).reshape(-1, num_frames, channels, height * width)
         tokens = self.proj_in(tokens.permute(0, 3, 1, 2).flatten(0, 1))  # [batch * pixels, frames, channels]
         for block in self.transformer_blocks:

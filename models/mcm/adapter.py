@@ -61,9 +61,12 @@ def check_adapter(unet: nn.Module, folder: Path) -> None:
         halves.setdefault(name, {})[half[0]] = tensor
     modules = dict(unet.named_modules())
     targets = config["target_modules"]
+    if unknown := sorted(halves.keys() - modules.keys()):
+        raise AdapterError(
+            f"{where}: the key {PREFIX}{unknown[0]} names a layer that this teacher does not have "
+            f"({len(unknown)} of {len(halves)} layers). It may be an adapter of the other teacher."
+        )
     for name, pair in halves.items():
-        if name not in modules:
-            raise AdapterError(f"{where}: the key {PREFIX}{name} names a layer that this teacher does not have.")
         if pair.keys() != {"A", "B"}:
             missing = "B" if "A" in pair else "A"
             raise AdapterError(f"{where}: {PREFIX}{name}.lora_{missing}.weight is missing.")

@@ -236,7 +236,7 @@ def sampling(name: str, goldens: Path) -> Errors:
     after: list[Tensor] = []
     schedule = Schedule(about.get("multistep", 1), about.get("accumulate", 1))
     draws = RecordedDraws(golden)
-    final = denoiser.denoise(golden["latents_init"], scheduler, schedule, draws, after.append)
+    final = denoiser.denoise(golden["latents_init"], scheduler, schedule, draws, lambda x, _: after.append(x))
     assert slopes.used_up and draws.used_up, "some recorded draws were not taken"
     copies = len(text)
     first = random_pairs(golden["video_perm"][0].tolist()) if "video_perm" in golden else ((1,), (0,))

@@ -1,0 +1,75 @@
+"""CVD as data: the request, the weights, the recipe. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.method import Component, Recipe, Request, camera_path, number, slider, switch, text
+
+MAX_VIEWS = 6
+
+
+@dataclass
+class CvdRequest(Request):
+    """What a person can ask of CVD."""
+
+    prompt: str = text("One scene; every view shows it", required=True)
+    cameras: str = camera_path(
+        "circle",
+        "One path for all views (circle, upper hemisphere, interpolate, orbit, pan, dolly, still), "
+        "or one per view separated by semicolons: orbit left, pan right, dolly in, ... or a RealEstate10K file",
+        label="Camera paths",
+    )
+    num_views: int = slider(2, 1, MAX_VIEWS, "Videos of the same scene; time grows with their number", label="Views")
+    strength: float = slider(1.0, 0.2, 2.0, "How far the named paths go", step=0.1, label="Camera movement")
+    num_inference_steps: int = slider(25, 1, 100, "More steps, finer detail, longer wait", label="Steps")
+    guidance_scale: float = slider(8.5, 1.0, 30.0, "How closely to follow the prompt", step=0.5, label="Guidance")
+    seed: int = number(42, "The same seed and settings give the same videos", minimum=0, maximum=2**63 - 1, label="Seed")
+    synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl", label="Synchronised")
+    negative_prompt: str = text("What to keep out", required=False, advanced=True, label="Negative prompt")
+    repeats: int = slider(
+        0, 0, 8, "Times each step is repeated with new noise; 0: as the authors for this number of views",
+        label="Repeats", advanced=True,
+    )  # fmt: skip
+    rounds: int = slider(
+        0, 0, 8, "Random pairings averaged in each step; 0: as the authors for this number of views",
+        label="Pairings", advanced=True,
+    )  # fmt: skip
+    num_frames: int = slider(16, 4, 32, "Frames of each video", label="Frames", advanced=True)
+    height: int = slider(256, 32, 512, "Pixels", step=32, label="Height", advanced=True)
+    width: int = slider(256, 32, 512, "Pixels", step=32, label="Width", advanced=True)
+    fps: int = slider(8, 1, 30, "Frames per second", label="Frames per second", advanced=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        from models.cvd.cameras import view_cameras
+
+        view_cameras(self.cameras, self.num_views, self.num_frames, self.height, self.width, strength=self.strength)
+
+
+@dataclass(frozen=True)
+class CvdWeights:
+    """Folders in diffusers layout. `unet` and `pose_encoder` come from `python -m models.cvd.convert`."""
+
+    unet: str
+    pose_encoder: str
+    vae: str
+    text_encoder: str
+    tokenizer: str
+    scheduler: str
+
+
+def recipe(weights: CvdWeights) -> Recipe:
+    """The components of CVD."""
+    return Recipe(
+        method="cvd",
+        pipeline="models.cvd.pipeline:CvdPipeline",
+        components=(
+            Component("tokenizer", "transformers:CLIPTokenizer", weights.tokenizer, ("encode",), "files"),
+            Component("text_encoder", "transformers:CLIPTextModel", weights.text_encoder, ("encode",)),
+            Component("pose_encoder", "models.cvd.pose_encoder:CameraPoseEncoder", weights.pose_encoder, ("encode",)),
+            Component("unet", "models.cvd.unet:CollaborativeUNet", weights.unet),
+            Component("scheduler", "diffusers:DDIMScheduler", weights.scheduler, ("denoise",), "files"),
+            Component("vae", "diffusers:AutoencoderKL", weights.vae, ("decode",)),
+        ),
+    )

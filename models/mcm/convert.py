@@ -1,0 +1,48 @@
+"""A teacher and a released adapter -> the student, a folder in diffusers layout.
+
+    python -m models.mcm.convert OUTPUT_FOLDER --adapter mcm/animatediff-laion --unet SD15/unet --motion ADAPTER_FOLDER
+    python -m models.mcm.convert OUTPUT_FOLDER --adapter mcm/modelscopet2v-laion --unet MODELSCOPE/unet
+
+Writes OUTPUT_FOLDER/unet (the student) and OUTPUT_FOLDER/teacher. With `--motion` the teacher is Stable Diffusion 1.5 with
+AnimateDiff's motion modules, without it ModelScopeT2V. Adapters: the folders of huggingface.co/yhzhai/mcm.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import MotionAdapter, UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
+
+from models.mcm.adapter import merge_adapter
+
+
+def read_teacher(unet: Path, motion: Path | None, dtype: torch.dtype) -> UNetMotionModel | UNet3DConditionModel:
+    """The network that the adapter was trained on."""
+    if motion is None:
+        return UNet3DConditionModel.from_pretrained(unet, dtype=dtype)
+    spatial = UNet2DConditionModel.from_pretrained(unet, dtype=dtype)
+    return UNetMotionModel.from_unet2d(spatial, MotionAdapter.from_pretrained(motion, dtype=dtype))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.mcm.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--adapter", type=Path, required=True, help="folder with adapter_config.json")
+    parser.add_argument("--unet", type=Path, required=True, help="folder of the teacher's UNet")
+    parser.add_argument("--motion", type=Path, help="folder of AnimateDiff's motion adapter, v1-5-2")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float16")
+    options = parser.parse_args(argv)
+    dtype = getattr(torch, options.dtype)
+    teacher = read_teacher(options.unet, options.motion, torch.float32)  # merged in float32, rounded once
+    teacher.to(dtype).save_pretrained(options.output / "teacher")
+    student = merge_adapter(read_teacher(options.unet, options.motion, torch.float32), options.adapter)
+    student.to(dtype).save_pretrained(options.output / "unet")
+    print(f"teacher and student ({options.adapter.name} merged) written to {options.output}")
+
+
+if __name__ == "__main__":
+    main()

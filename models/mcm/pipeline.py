@@ -1,0 +1,72 @@
+"""Text to video in a few steps, or in many with the teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.common.animatediff.frames import check_size, decode_frames, draw_latents, preview
+from models.common.animatediff.prompts import encode_prompts
+from models.mcm.config import McmRequest
+from models.mcm.sampler import sample_student, sample_teacher, student_scheduler, teacher_scheduler
+from models.method import Clip, OnStep, Step
+
+
+class McmPipeline:
+    """encode_prompt -> prepare_latents -> denoise -> decode; one job at a time."""
+
+    def __init__(
+        self, tokenizer: Any, text_encoder: Any, unet: Any, scheduler: Any, vae: Any, teacher: Any = None
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.text_encoder = text_encoder
+        self.unet = unet
+        self.scheduler = scheduler
+        self.vae = vae
+        self.teacher = teacher
+
+    @torch.inference_mode()
+    def __call__(self, request: McmRequest, on_step: OnStep) -> list[Clip]:
+        self.check(request)
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        text = self.encode_prompt(request)
+        latents = draw_latents(
+            self.unet, self.vae, 1, request.num_frames, request.height, request.width, generator
+        )
+        latents = self.denoise(latents, text, request, generator, on_step)
+        return [Clip(video, request.fps) for video in decode_frames(self.vae, latents)]
+
+    def check(self, request: McmRequest) -> None:
+        """ValueError for what these weights cannot do."""
+        check_size(self.unet, self.vae, request.height, request.width)
+        longest = getattr(self.unet.config, "motion_max_seq_length", None)
+        if longest is not None and request.num_frames > longest:
+            raise ValueError(f"Frames must be at most {longest} with these weights, got {request.num_frames}.")
+        if request.teacher and self.teacher is None:
+            raise ValueError("These weights come without their teacher. Switch the teacher off.")
+
+    def encode_prompt(self, request: McmRequest) -> Tensor:
+        """The prompt; for the teacher, what to keep out before it."""
+        prompts = [request.negative_prompt, request.prompt] if request.teacher else [request.prompt]
+        return encode_prompts(self.tokenizer, self.text_encoder, prompts).to(self.unet.dtype)
+
+    def denoise(
+        self, latents: Tensor, text: Tensor, request: McmRequest, generator: torch.Generator, on_step: OnStep
+    ) -> Tensor:
+        total = request.teacher_steps if request.teacher else request.num_inference_steps
+        done = 0
+
+        def report(_: Tensor, denoised: Tensor) -> None:
+            nonlocal done
+            done += 1
+            on_step(Step(done, total, preview(self.vae, denoised)))
+
+        if request.teacher:
+            scheduler = teacher_scheduler(self.scheduler, self.teacher)
+            scheduler.set_timesteps(total, device=latents.device)
+            return sample_teacher(self.teacher, scheduler, latents, text, request.guidance_scale, report)
+        few = student_scheduler(self.scheduler, self.unet)
+        few.set_timesteps(total, device=latents.device)
+        return sample_student(self.unet, few, latents, text, generator, report)
