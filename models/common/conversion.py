@@ -56,7 +56,7 @@ def pick(tensors: Mapping[str, Tensor], source: Source) -> Tensor:
 def check_names(
     renamed: Renamed, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str, only: str = ""
 ) -> None:
-    """ConversionError listing every missing and unexpected name and every wrong shape. `only`: a prefix of the new names."""
+    """ConversionError listing every missing, unexpected and misshapen name. `only`: a prefix of the new names."""
     wanted = {name: tensor.shape for name, tensor in expected.items() if name.startswith(only)}
     problems = {
         "missing": sorted(wanted.keys() - renamed.sources.keys()),
@@ -70,8 +70,10 @@ def check_names(
     ]
     found = {kind: names for kind, names in problems.items() if names}
     if found:
-        lists = "".join(f"\n{len(names)} {kind}:" + "".join(f"\n  {n}" for n in names) for kind, names in found.items())
-        raise ConversionError(f"The checkpoint does not fit the {what}.{lists}")
+        lines = [f"The checkpoint does not fit the {what}."]
+        for kind, names in found.items():
+            lines += [f"{len(names)} {kind}:", *(f"  {name}" for name in names)]
+        raise ConversionError("\n".join(lines))
 
 
 def write_folder(

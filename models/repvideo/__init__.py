@@ -1,1 +1,22 @@
 """RepVideo: text to video, steadied by features shared between neighbouring layers."""
+
+from models.method import Ablation, Method
+from models.repvideo.config import RepVideoRequest, Weights, recipe
+
+METHOD = Method(
+    name="repvideo",
+    title="RepVideo",
+    summary="Text to video. Each layer also sees what its neighbours agree on, which steadies shapes and motion.",
+    paper="https://arxiv.org/abs/2501.08994",
+    request=RepVideoRequest,
+    weights=Weights,
+    recipe=recipe,
+    ablations=(
+        Ablation(
+            "feature_cache",
+            "Feature cache off",
+            "The layers work alone, as in plain CogVideoX.",
+            {"feature_cache": False},
+        ),
+    ),
+)

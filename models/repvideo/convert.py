@@ -1,9 +1,10 @@
 """RepVideo's released SAT checkpoint -> diffusers layout: a name table plus three splits, strict, one shard in memory.
 
-    python -m models.repvideo.convert CHECKPOINT_FOLDER OUTPUT_FOLDER [--config network.yaml] [--vae 3d-vae.pt]
+    python -m models.repvideo.convert CHECKPOINT OUTPUT_FOLDER [--config network.yaml] [--vae 3d-vae.pt]
 
-CHECKPOINT_FOLDER holds the text file `latest` and `<latest>/mp_rank_00_model_states.pt`. Files are opened with
-`weights_only=True`. Names and order of the chunks: Vchitect/RepVideo sat/dit_video_concat.py, sat/transformer_gating.py.
+CHECKPOINT is a folder with the text file `latest` and `<latest>/mp_rank_00_model_states.pt`, or such a repository as
+`hub:Vchitect/RepVideo`. OUTPUT_FOLDER gets `transformer` and `scheduler`. Files are opened with
+`weights_only=True`. Names and chunk order: Vchitect/RepVideo sat/dit_video_concat.py, sat/transformer_gating.py.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.schedulers.scheduling_dpm_cogvideox import CogVideoXDPMScheduler
 from torch import Tensor
 
 from models.common.conversion import Renamed, check_names, load_pickle, pick, write_folder
@@ -41,6 +43,20 @@ RELEASED_CONFIG: dict[str, Any] = {
     "spatial_interpolation_scale": 1.875,
     "feature_group_size": 6,
     "norm_out_eps": 1e-6,
+}
+
+# sat/configs/cogvideox_2b.yaml: ZeroSNRDDPMDiscretization with shift_scale 3, v prediction
+RELEASED_SCHEDULER: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "snr_shift_scale": 3.0,
+    "set_alpha_to_one": True,
+    "clip_sample": False,
+    "timestep_spacing": "trailing",
 }
 
 _WB = r"(weight|bias)"
@@ -146,9 +162,11 @@ def network_sources(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) ->
     check_names(renamed, tensors, expected.state_dict(), "RepVideo network")
     positions = tensors.get(NETWORK_PREFIX + POSITIONS)
     if positions is not None and not positions.is_meta:
-        table = RepVideoTransformer3DModel(**config | {"num_layers": 0}).patch_embed.pos_embedding
+        table: Any = RepVideoTransformer3DModel(**{**config, "num_layers": 0}).patch_embed.pos_embedding
         if positions.shape != table.shape or not torch.allclose(positions.float(), table.float(), atol=2e-3):
-            raise ValueError(f"{NETWORK_PREFIX + POSITIONS} is not the table this configuration makes; check the sizes.")
+            raise ValueError(
+                f"{NETWORK_PREFIX + POSITIONS} is not the table this configuration makes; check the sizes."
+            )
     return renamed
 
 
@@ -162,7 +180,7 @@ def read_checkpoint(folder: Path) -> dict[str, Tensor]:
     """The `module` state dict of a SAT checkpoint folder, mapped from the file rather than read."""
     latest = folder / "latest"
     if not latest.is_file():
-        raise ValueError(f"{folder} has no file 'latest'. Give the folder that holds it and the numbered folder it names.")
+        raise ValueError(f"{folder} has no file 'latest'. Give the folder that holds it and the folder it names.")
     path = folder / latest.read_text().strip() / "mp_rank_00_model_states.pt"
     state = load_pickle(path)
     if "module" not in state:
@@ -170,11 +188,23 @@ def read_checkpoint(folder: Path) -> dict[str, Tensor]:
     return state["module"]
 
 
+def fetch_checkpoint(source: str) -> Path:
+    """The folder of a checkpoint, downloaded first when it is `hub:owner/name[@revision]`."""
+    if not source.startswith("hub:"):
+        return Path(source)
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = source.removeprefix("hub:").partition("@")
+    wanted = ["latest", "*/mp_rank_00_model_states.pt"]
+    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+
+
 def main(argv: list[str] | None = None) -> None:
+    """Convert one checkpoint and say what was written."""
     from models.common.cogvideox.vae_conversion import convert_vae
 
     parser = argparse.ArgumentParser(prog="python -m models.repvideo.convert", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", help="folder, or hub:owner/name[@revision]")
     parser.add_argument("output", type=Path)
     parser.add_argument("--config", type=Path, help="the authors' YAML, when not the released 2B network")
     parser.add_argument("--vae", type=Path, help="the authors' 3d-vae.pt, converted to OUTPUT_FOLDER/vae")
@@ -186,12 +216,13 @@ def main(argv: list[str] | None = None) -> None:
         tree: Any = OmegaConf.to_container(OmegaConf.load(options.config))
         network = tree["model"]["network_config"]["params"] if "model" in tree else tree
         config = config_from_upstream(network)
-    tensors = read_checkpoint(options.checkpoint)
+    tensors = read_checkpoint(fetch_checkpoint(options.checkpoint))
     renamed = network_sources(tensors, config)
     with torch.device("meta"):
         described = RepVideoTransformer3DModel(**config)
     files = write_folder(options.output / "transformer", described, tensors, renamed)
-    print(f"transformer: {len(renamed.sources)} tensors in {len(files)} files, {len(renamed.ignored)} not of the network")
+    CogVideoXDPMScheduler(**RELEASED_SCHEDULER).save_pretrained(options.output / "scheduler")
+    print(f"transformer: {len(renamed.sources)} tensors in {len(files)} files; {len(renamed.ignored)} others left out")
     if options.vae:
         count = convert_vae(options.vae, options.output / "vae")
         print(f"vae: {count} tensors")

@@ -13,7 +13,7 @@ Source: RepVideo, arXiv:2501.08994, section 3.2; Vchitect/RepVideo sat/transform
 equation 8 puts the gate on the newest features; the code, and so the weights, put it on the mean.
 
 The authors keep up to six hidden states and stack them at each layer. Only their mean is ever used, so one running
-mean is kept: a single extra hidden state, whatever the group size. A mean rather than a sum: six fp16 states can overflow.
+mean is kept: a single extra hidden state, whatever the group size. Not a sum: six fp16 states can overflow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-Streams = tuple[Tensor, ...]  # text and video tokens, each [batch, tokens, dim]
+Streams = tuple[Tensor, Tensor]  # text and video tokens, each [batch, tokens, dim]
 
 
 class LayerFeatureCache:
@@ -35,21 +35,20 @@ class LayerFeatureCache:
         """Mix the mean into the newest features; `gate` is a scalar, 0 keeps the newest, 1 takes the mean."""
         if self.count == 1:
             return newest
-        return tuple(torch.lerp(h, mean, gate.to(h)) for h, mean in zip(newest, self.mean, strict=True))
+        text, video = newest
+        gate = gate.to(text)
+        return torch.lerp(text, self.mean[0], gate), torch.lerp(video, self.mean[1], gate)
 
     def take(self, layer: int, output: Streams) -> None:
-        """Record the output of a layer: restart with it at every multiple of the group size, else join it to the mean."""
+        """Record a layer's output: restart with it at every multiple of the group size, else join it to the mean."""
         if layer % self.group_size == 0:
             self._restart(output)
             return
         self.count += 1
         share = 1 / self.count
-        # the first entry is a layer's own output and the tape may need the mean: only our own buffer is written in place
-        reuse = self.owned and not torch.is_grad_enabled()
-        self.mean = tuple(
-            mean.lerp_(h, share) if reuse else torch.lerp(mean, h, share)
-            for mean, h in zip(self.mean, output, strict=True)
-        )
+        # the first entry is a layer's own output, and the tape may need the mean: write in place only what is ours
+        move = torch.Tensor.lerp_ if self.owned and not torch.is_grad_enabled() else torch.lerp
+        self.mean = (move(self.mean[0], output[0], share), move(self.mean[1], output[1], share))
         self.owned = True
 
     def _restart(self, features: Streams) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 DrawNoise = Callable[[], Tensor]
-SAMPLERS = ("dpm", "ddim")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class NoiseTable:
         known = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "beta_schedule": "scaled_linear"}
         for key, value in known.items():
             if config.get(key) != value:
-                raise ValueError(f"The scheduler's {key} must be {value!r} for RepVideo's samplers, got {config.get(key)!r}.")
+                raise ValueError(
+                    f"The scheduler's {key} must be {value!r} for RepVideo's samplers, got {config.get(key)!r}."
+                )
         return cls.make(
             config["num_train_timesteps"], config["beta_start"], config["beta_end"], config["snr_shift_scale"]
         )
@@ -47,9 +49,8 @@ class NoiseTable:
         return cls(alphas_cumprod.sqrt().float())
 
     def timesteps(self, steps: int) -> list[int]:
-        """Descending from the last timestep, evenly spaced, rounded down."""
-        last = len(self.levels) - 1
-        return [last - _ceil_div(i * last, steps) for i in range(steps)]
+        """Descending from the last timestep, evenly spaced, rounded down as the authors' numpy call does."""
+        return np.linspace(len(self.levels) - 1, 0, steps, endpoint=False).astype(int).tolist()
 
     def rescaled(self) -> Tensor:
         """The table with no signal left at the last timestep; index = timestep."""
@@ -62,10 +63,6 @@ def zero_terminal(levels: Tensor) -> Tensor:
         return torch.zeros_like(levels)
     first, last = levels[0], levels[-1]
     return (levels - first) * last / (last - first)
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
 
 
 class DpmSampler:

@@ -58,16 +58,17 @@ class RepVideoTransformer3DModel(CogVideoXBackbone):
         attention_kwargs: dict[str, Any] | None = None,
         feature_cache: bool = True,
     ) -> Tensor:
-        """All layers and the last norms on text and video tokens, each [batch, tokens, dim], embedded here or elsewhere.
+        """All layers and the last norms, on text and video tokens [batch, tokens, dim] embedded here or elsewhere.
 
-        Returns the video tokens that `proj_out` turns into patches."""
+        Returns the video tokens that `proj_out` turns into patches.
+        """
         cache = LayerFeatureCache(streams, self.config.feature_group_size) if feature_cache else None
         for layer, block in enumerate(self.transformer_blocks):
             if cache is not None:
                 streams = cache.blend(streams, self.learnable_gating[layer])
             arguments = (streams[1], streams[0], emb, image_rotary_emb, attention_kwargs)
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                video, text = self._gradient_checkpointing_func(block, *arguments)
+                video, text = self._gradient_checkpointing_func(block, *arguments)  # pyright: ignore[reportOptionalCall]
             else:
                 video, text = block(*arguments)
             del arguments

@@ -1,4 +1,4 @@
-"""`python -m tests.parity GOLDENS_FOLDER [--only TEXT]`: run every case, print the largest errors, fail above tolerance."""
+"""`python -m tests.parity GOLDENS_FOLDER [--only TEXT]`: run every case, print the largest errors, fail above 1e-4."""
 
 from __future__ import annotations
 

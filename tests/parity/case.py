@@ -50,7 +50,7 @@ class Case:
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
-    """The larger of relative L2 and largest-difference-over-largest-value; integers must be equal. inf when not comparable."""
+    """The larger of relative L2 and largest difference over largest value; 0 or inf for integers."""
     if actual.shape != expected.shape:
         raise AssertionError(f"shape {tuple(actual.shape)} instead of {tuple(expected.shape)}")
     if not expected.is_floating_point():

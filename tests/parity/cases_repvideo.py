@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,12 +157,12 @@ def vae_decode(goldens: Path) -> Errors:
     golden = read_tensors(goldens / "repvideo/vae_decode.safetensors")
     params = config["decoder_params"]
     channels = [params["ch"] * m for m in params["ch_mult"]]
-    vae = AutoencoderKLCogVideoX(
+    vae: Any = AutoencoderKLCogVideoX(
         in_channels=params["in_channels"],
         out_channels=params["out_ch"],
-        down_block_types=("CogVideoXDownBlock3D",) * len(channels),
-        up_block_types=("CogVideoXUpBlock3D",) * len(channels),
-        block_out_channels=tuple(channels),
+        down_block_types=("CogVideoXDownBlock3D",) * len(channels),  # pyright: ignore[reportArgumentType]
+        up_block_types=("CogVideoXUpBlock3D",) * len(channels),  # pyright: ignore[reportArgumentType]
+        block_out_channels=tuple(channels),  # pyright: ignore[reportArgumentType]
         latent_channels=params["z_channels"],
         layers_per_block=params["num_res_blocks"],
     ).eval()
@@ -182,7 +183,7 @@ def vae_decode(goldens: Path) -> Errors:
 
 
 def manifest(goldens: Path) -> Errors:
-    """The released network's names and shapes, on the meta device: nothing missing, nothing left over, every source right."""
+    """The released network's names and shapes on meta: nothing missing, nothing left over, every source right."""
     from models.repvideo.convert import RELEASED_CONFIG
 
     shapes = read_json(goldens / "manifests/repvideo_sat.json")
@@ -197,7 +198,9 @@ def manifest(goldens: Path) -> Errors:
 
 _FORWARD = ("repvideo/config.json", "repvideo/weights_sat.safetensors", "repvideo/forward.safetensors")
 CASES = (
-    Case("repvideo/manifest", ("manifests/repvideo_sat.json", "manifests/repvideo_sat_to_diffusers_map.json"), manifest),
+    Case(
+        "repvideo/manifest", ("manifests/repvideo_sat.json", "manifests/repvideo_sat_to_diffusers_map.json"), manifest
+    ),
     Case("repvideo/forward", _FORWARD, forward),
     Case("repvideo/layers", _FORWARD, layers),
     Case("repvideo/schedule_table", ("repvideo/config.json", "repvideo/schedule_table.safetensors"), schedule_table),

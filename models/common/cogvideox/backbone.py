@@ -39,6 +39,8 @@ class CogVideoXBackbone(CogVideoXTransformer3DModel):
     A subclass names only its own fields in `__init__`, passes the rest on, and calls `register_to_config` for its own.
     """
 
+    config: Any  # diffusers' FrozenDict, whose fields are also attributes
+
     def __init__(self, **cogvideox: Any) -> None:
         super().__init__(**cogvideox)
         embed = self.patch_embed
@@ -81,6 +83,7 @@ class CogVideoXBackbone(CogVideoXTransformer3DModel):
         """Time embedding [batch, time_dim]; sines in float32, then the network's dtype."""
         emb = self.time_embedding(self.time_proj(timestep).to(dtype))
         if self.ofs_embedding is not None:
+            assert self.ofs_proj is not None, "diffusers makes both or neither"
             emb = emb + self.ofs_embedding(self.ofs_proj(ofs).to(dtype))
         return emb
 

@@ -32,7 +32,7 @@ def spatial_ratio(vae: Any) -> int:
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """[batch, latent_frames, channels, h, w] as denoised -> [batch, 3, frames, height, width], about -1..1.
 
-    diffusers' VAE decodes a few latent frames at a time and hands the causal convolutions' cache on, as the authors do.
+    diffusers' VAE decodes a few latent frames at a time and hands the causal cache on, as the authors do.
     """
     config = vae.config
     z = latents.permute(0, 2, 1, 3, 4).to(vae.dtype)

@@ -26,7 +26,7 @@ _UPSAMPLE = re.compile(r"\bup\.(\d+)\.upsample\b")
 
 
 def rename(names: Iterable[str], levels: int) -> Renamed:
-    """Names under `encoder.` and `decoder.`; SAT counts the `levels` of the decoder from the output, diffusers from the input."""
+    """Names under `encoder.` and `decoder.`; SAT counts the decoder's levels from the output."""
     renamed = Renamed()
     last = levels - 1
     for name in names:
@@ -42,9 +42,15 @@ def rename(names: Iterable[str], levels: int) -> Renamed:
     return renamed
 
 
+def levels_of(vae: AutoencoderKLCogVideoX) -> int:
+    """Resolutions of a VAE."""
+    config: Any = vae.config
+    return len(config.block_out_channels)
+
+
 def convert_tensors(tensors: Mapping[str, Tensor], vae: AutoencoderKLCogVideoX, only: str = "") -> dict[str, Tensor]:
     """Tensors under diffusers' names, strict; `only` "decoder." accepts a checkpoint without the encoder."""
-    renamed = rename(tensors, len(vae.config.block_out_channels))
+    renamed = rename(tensors, levels_of(vae))
     check_names(renamed, tensors, vae.state_dict(), "CogVideoX VAE", only)
     return {name: pick(tensors, source) for name, source in renamed.sources.items()}
 
@@ -55,7 +61,7 @@ def convert_vae(path: Path, folder: Path, config: Mapping[str, Any] | None = Non
     tensors = state.get("state_dict", state)
     with torch.device("meta"):
         vae = AutoencoderKLCogVideoX(**config or {})
-    renamed = rename(tensors, len(vae.config.block_out_channels))
+    renamed = rename(tensors, levels_of(vae))
     check_names(renamed, tensors, vae.state_dict(), "CogVideoX VAE")
     write_folder(folder, vae, tensors, renamed)
     return len(renamed.sources)
