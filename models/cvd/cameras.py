@@ -1,4 +1,4 @@
-"""The cameras of one CVD job: a pose per view and frame, the lens, the rays, and the epipolar geometry between views."""
+"""The cameras of one CVD job: a pose and lens per view and frame, their rays, and the geometry between views."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def view_cameras(
 def folded_pair(first: CameraTrack, second: CameraTrack, size: int, *, as_released: bool = True) -> ViewCameras:
     """Two views from two files that meet in their first frame: the second path runs backwards in time.
 
-    `as_released` repeats the authors' pair script to the number: it swaps the video's height and width, takes the first
-    frame's lens from the second file, and uses the first file's lens on both sides of the fundamental matrices. Source:
-    CVD animatediff/data/dataset_validation.py:163-240; without it the geometry is the right one.
+    `as_released` repeats the authors' pair script to the number: it swaps the video's height and width, takes the
+    first frame's lens from the second file, and uses the first file's lens on both sides of the fundamental
+    matrices. Source: CVD animatediff/data/dataset_validation.py:163-240; without it the geometry is the right one.
     """
     poses = np.stack(
         [geometry.relative_poses(first.camera_to_world), geometry.relative_poses(second.camera_to_world[::-1])]

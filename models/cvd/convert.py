@@ -3,7 +3,8 @@
     python -m models.cvd.convert OUTPUT_FOLDER --unet SD15/unet --motion v3_sd15_mm.ckpt --adapter v3_sd15_adapter.ckpt
         --camera CameraCtrl.ckpt --cvd CVD.ckpt
 
-Writes OUTPUT_FOLDER/unet and OUTPUT_FOLDER/pose_encoder. Files are opened with `weights_only=True`. Names: spec_cvd_mcm.md 2.
+Writes OUTPUT_FOLDER/unet and OUTPUT_FOLDER/pose_encoder. Files are opened with `weights_only=True`.
+Names: spec_cvd_mcm.md 2.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def network_sources(
     cross_view: Mapping[str, Tensor],
     config: Mapping[str, Any],
 ) -> tuple[Renamed, dict[str, Tensor]]:
-    """The name table of all four files together, checked both ways against the network of `config`, and their tensors."""
+    """The name table of all four files, checked both ways against the network of `config`, and their tensors."""
     with torch.device("meta"):
         expected = CollaborativeUNet(**config).state_dict()
     whole, tensors = Renamed(), {}

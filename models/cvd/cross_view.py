@@ -1,4 +1,4 @@
-"""The network part of synchronisation: a transformer block whose attention looks at another view. One per motion module."""
+"""The network part of synchronisation: after every motion module, a transformer block that looks at other views."""
 
 from __future__ import annotations
 

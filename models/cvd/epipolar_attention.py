@@ -4,9 +4,10 @@ Cross-View Synchronisation Module (arXiv:2405.17414, section 4.1). For frame k o
 
     out_k^v = softmax(Q_k^v (K_k^p)^T / sqrt(dim) + M_k^{v,p}) V_k^p
 
-The paper's mask M is 0 within 3 pixels of the line F_k x and minus infinity elsewhere; the released network was trained
-with a soft one, 0 in a narrow band about the line and then falling in proportion to the distance. In the first frame all
-cameras are the same and F is 0: its lines pass through the pixel itself, with one random slope per attention call.
+The paper's mask M is 0 within 3 pixels of the line F_k x and minus infinity elsewhere; the released network was
+trained with a soft one, 0 in a narrow band about the line and then falling in proportion to the distance. In the
+first frame all cameras are the same and F is 0: its lines pass through the pixel itself, with one random slope per
+attention call.
 
 M depends on the cameras and the resolution only, so `EpipolarBias` computes it once for each and keeps it; the authors
 compute it in every layer of every step (animatediff/models/epi_module.py:293). Only the first frame's part changes.
@@ -76,7 +77,7 @@ def homography_points(
 def attention_bias(
     lines: Float[Tensor, "frames tokens 3"], points: Float[Tensor, "tokens 3"], image_size: Grid
 ) -> Float[Tensor, "frames tokens tokens"]:
-    """M: 0 near the line of a query, then falling with the distance of the key's point from it, relative to the largest."""
+    """M: 0 near the line of a query, then falling with the key's distance from it, relative to the largest."""
     distance = (lines @ points.T).abs() / (lines[..., :2].norm(dim=-1, keepdim=True) + EPSILON)
     band = BAND / (image_size[0] // 2) * distance.amax(dim=(1, 2), keepdim=True)
     return ((distance - band).clamp_min(0) * (-DECAY / (band + EPSILON))).nan_to_num(0.0, 0.0, 0.0)

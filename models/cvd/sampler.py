@@ -51,7 +51,7 @@ class Schedule:
 
     @classmethod
     def of_paper(cls, num_views: int) -> Schedule:
-        """What the authors' scripts use: 4 views 3 x 1, 6 views 6 x 2; in between and beyond, the next larger known."""
+        """What the authors' scripts use: 4 views 3 x 1, 6 views 6 x 2; in between the next larger one."""
         if num_views <= 2:
             return cls()
         return cls(3, 1) if num_views <= 4 else cls(6, 2)
@@ -111,7 +111,7 @@ class ViewDenoiser:
         draws: Draws,
         on_step: Callable[[Tensor, Tensor], None],
     ) -> Float[Tensor, "views channels frames height width"]:
-        """From noise to clean latents along `scheduler.timesteps`; `on_step` gets the latents and the clean latents predicted."""
+        """From noise to clean latents; `on_step` gets the latents of every step and the clean latents predicted."""
         num_views = len(latents)
         last = len(scheduler.timesteps) - 1
         for index, timestep in enumerate(scheduler.timesteps):

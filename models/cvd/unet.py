@@ -21,8 +21,8 @@ MOTION_NORM_GROUPS = 32  # AnimateDiff's, whatever the UNet's own norm_num_group
 class ViewConditions:
     """What one call of the network is told about its views.
 
-    `pose_features` are the pose encoder's, one per resolution, empty to ignore the cameras; `synchronization` None lets
-    every view go its own way (CameraCtrl).
+    `pose_features` are the pose encoder's, one per resolution, empty to ignore the cameras; `synchronization` None
+    lets every view go its own way (CameraCtrl).
     """
 
     pose_features: tuple[Float[Tensor, "views _ frames _ _"], ...] = ()
@@ -30,7 +30,7 @@ class ViewConditions:
 
 
 class CallState:
-    """The conditions of the call in progress. The stock blocks pass nothing on to motion modules, so these read it here."""
+    """The conditions of the call in progress: stock blocks pass nothing on to motion modules, so these read it here."""
 
     def __init__(self) -> None:
         self.conditions = ViewConditions()

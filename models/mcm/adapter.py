@@ -1,7 +1,7 @@
-"""MCM's released adapters (`yhzhai/mcm`): LoRA in PEFT's layout, checked name by name, merged into the teacher by peft.
+"""MCM's released adapters (`yhzhai/mcm`): LoRA in PEFT's layout, checked by name, merged into the teacher by peft.
 
-Not loaded through diffusers: `load_lora_weights` does nothing at all with these names, `load_lora_adapter` fails in the
-motion modules, and UNet3DConditionModel has neither (spec_cvd_mcm.md 4.4, measured on diffusers 0.42.1).
+Not loaded through diffusers: `load_lora_weights` does nothing at all with these names, `load_lora_adapter` fails in
+the motion modules, and UNet3DConditionModel has neither (spec_cvd_mcm.md 4.4, measured on diffusers 0.42.1).
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ class AdapterError(ValueError):
 def adapted_modules(unet: nn.Module) -> list[str]:
     """Names of the modules MCM adapts: by their ends, without ModelScope's temporal convolutions."""
     return [
-        name
-        for name, _ in unet.named_modules()
-        if name.endswith(TARGETS) and not ("temp" in name and "conv" in name)
+        name for name, _ in unet.named_modules() if name.endswith(TARGETS) and not ("temp" in name and "conv" in name)
     ]
 
 

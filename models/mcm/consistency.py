@@ -1,8 +1,8 @@
-"""Latent consistency: where a noisy video lands on the data, what the teacher's next point is, and the distance between.
+"""Latent consistency: where a noisy video lands on the data, the teacher's next point, and the distance between.
 
-f(z_t) = c_skip(t) z_t + c_out(t) x0(z_t), the same for every t of a trajectory (arXiv:2406.06890, section 3; constants of
-its code, utils/diffusion_misc.py). The motion-disentangled loss compares f of two neighbours after the motion
-representation of motion_representation.py.
+f(z_t) = c_skip(t) z_t + c_out(t) x0(z_t), the same for every t of a trajectory (arXiv:2406.06890, section 3;
+constants of its code, utils/diffusion_misc.py). The motion-disentangled loss compares f of two neighbours after the
+motion representation of motion_representation.py.
 """
 
 from __future__ import annotations

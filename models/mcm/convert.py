@@ -3,8 +3,8 @@
     python -m models.mcm.convert OUTPUT_FOLDER --adapter mcm/animatediff-laion --unet SD15/unet --motion ADAPTER_FOLDER
     python -m models.mcm.convert OUTPUT_FOLDER --adapter mcm/modelscopet2v-laion --unet MODELSCOPE/unet
 
-Writes OUTPUT_FOLDER/unet (the student) and OUTPUT_FOLDER/teacher. With `--motion` the teacher is Stable Diffusion 1.5 with
-AnimateDiff's motion modules, without it ModelScopeT2V. Adapters: the folders of huggingface.co/yhzhai/mcm.
+Writes OUTPUT_FOLDER/unet (the student) and OUTPUT_FOLDER/teacher. With `--motion` the teacher is Stable Diffusion
+1.5 with AnimateDiff's motion modules, without it ModelScopeT2V. Adapters: the folders of huggingface.co/yhzhai/mcm.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """MCM's idea, second half: appearance from an adversarial loss, whose real pictures may be better than the video set.
 
-One small head on each of several layers of a frozen feature network (DINOv2 ViT-S/14, layers 2, 5, 8, 11 in the paper),
-conditioned on the caption. Shape of the heads: projected discriminator of StyleGAN-T (arXiv:2301.09515, section 3.2), written
-from its description; NVIDIA's code does not permit redistribution.
+One small head on each of several layers of a frozen feature network (DINOv2 ViT-S/14, layers 2, 5, 8, 11 in the
+paper), conditioned on the caption. Shape of the heads: projected discriminator of StyleGAN-T (arXiv:2301.09515,
+section 3.2), written from its description; NVIDIA's code does not permit redistribution.
 """
 
 from __future__ import annotations
@@ -43,12 +43,8 @@ class HeadBlock(nn.Sequential):
     """Spectrally normalised convolution along the tokens (a ring), normalisation, leaky ReLU."""
 
     def __init__(self, channels: int, kernel_size: int) -> None:
-        convolution = nn.Conv1d(
-            channels, channels, kernel_size, padding=kernel_size // 2, padding_mode="circular"
-        )
-        super().__init__(
-            spectral_norm(convolution, eps=1e-12), VirtualBatchNorm(channels), nn.LeakyReLU(0.2)
-        )
+        convolution = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, padding_mode="circular")
+        super().__init__(spectral_norm(convolution, eps=1e-12), VirtualBatchNorm(channels), nn.LeakyReLU(0.2))
 
 
 class Residual(nn.Module):
@@ -85,7 +81,9 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         self.heads = nn.ModuleDict({str(layer): DiscriminatorHead(channels, text_dim) for layer in layers})
 
-    def forward(self, features: Sequence[Tensor], text: Float[Tensor, "batch text_dim"]) -> Float[Tensor, "batch logits"]:
+    def forward(
+        self, features: Sequence[Tensor], text: Float[Tensor, "batch text_dim"]
+    ) -> Float[Tensor, "batch logits"]:
         return torch.cat([head(f, text) for head, f in zip(self.heads.values(), features, strict=True)], dim=1)
 
 

@@ -1,5 +1,6 @@
-"""MCM's idea, first half: distil motion only. The consistency loss is measured on a representation of motion, so that the
-appearance may come from elsewhere (arXiv:2406.06890, section 4.1 and table 5; `learned`, the released choice, is best).
+"""MCM's idea, first half: distil motion only. The consistency loss is measured on a representation of motion, so
+that the appearance may come from elsewhere (arXiv:2406.06890, section 4.1 and table 5; `learned`, the released
+choice, is best).
 
 Source of the fixed representations: MCM utils/diffusion_misc.py:340-400 and utils/matching.py.
 """
@@ -75,7 +76,7 @@ def high_frequencies(latents: Video) -> Video:
 
 
 def local_correlation(latents: Video) -> Float[Tensor, "pairs pixels window"]:
-    """Likeness of every pixel to a window about it in the next frame; places outside the picture get a very small value."""
+    """Likeness of every pixel to a window about it in the next frame; outside the picture a very small value."""
     first, second = _neighbours(latents)
     pairs, channels, height, width = first.shape
     size = 2 * LOCAL_RADIUS + 1

@@ -32,9 +32,7 @@ class McmPipeline:
         self.check(request)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         text = self.encode_prompt(request)
-        latents = draw_latents(
-            self.unet, self.vae, 1, request.num_frames, request.height, request.width, generator
-        )
+        latents = draw_latents(self.unet, self.vae, 1, request.num_frames, request.height, request.width, generator)
         latents = self.denoise(latents, text, request, generator, on_step)
         return [Clip(video, request.fps) for video in decode_frames(self.vae, latents)]
 

@@ -26,7 +26,7 @@ Video = Float[Tensor, "batch channels frames height width"]
 
 
 def is_modelscope(unet: nn.Module) -> bool:
-    """ModelScopeT2V's kind of UNet: it repeats the text for the frames itself, and its noise is drawn frame by frame."""
+    """ModelScopeT2V's kind of UNet: it repeats the text for the frames, and its noise is drawn frame by frame."""
     return isinstance(unet, UNet3DConditionModel)
 
 

@@ -148,7 +148,8 @@ def trajectories(goldens: Path) -> Errors:
 def _perturbed(
     golden: dict[str, Tensor], key: str, pattern: str, views: int, distance: float, legacy: bool, suffix: str
 ) -> Errors:
-    """A path whose last positions were displaced; the files hold the draws, their scale is read off the largest one."""
+    """A path whose last positions were displaced; the files hold the draws, their scale is read off the largest
+    one."""
     name = f"perturb_{pattern}_{views}"
     if f"{name}.randn" not in golden:
         return {}

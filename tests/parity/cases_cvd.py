@@ -1,4 +1,5 @@
-"""CVD's masks, pose encoder, forwards and sampling loops against the authors' code, with their random draws replayed."""
+"""CVD's masks, pose encoder, forwards and sampling loops against the authors' code, with their random draws
+replayed."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ CONFIG = "cvd/config.json"
 MANIFESTS = {
     name: f"manifests/{name}.json"
     for name in (
-        "unet_base", "motion_module", "motion_module_buffers", "pose_attention_processors", "epi_modules", "pose_encoder"
+        "unet_base", "motion_module", "motion_module_buffers", "pose_attention_processors", "epi_modules",
+        "pose_encoder"
     )
 }  # fmt: skip
 
@@ -321,7 +323,8 @@ def adapter_merge(goldens: Path) -> Errors:
 
 
 def manifests(goldens: Path) -> Errors:
-    """Every name and shape of the released files finds its place in the full-size network, and every place its name."""
+    """Every name and shape of the released files finds its place in the full-size network, and every place its
+    name."""
     files = {
         name: {key: torch.empty(shape, device="meta") for key, shape in read_json(goldens / path).items()}
         for name, path in MANIFESTS.items()

@@ -119,9 +119,7 @@ def consistency(goldens: Path) -> Errors:
     }
     for group in sorted({key.split(".")[0] for key in golden if key.startswith("solver_")}):
         part = {key.split(".")[1]: value for key, value in golden.items() if key.startswith(f"{group}.")}
-        scheduler = LCMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule=group.removeprefix("solver_")
-        )
+        scheduler = LCMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule=group.removeprefix("solver_"))
         solver = DDIMSolver(scheduler.alphas_cumprod)
         index, z, eps = part["idx"], part["z"], part["eps"]
         timesteps = solver.timesteps[index]

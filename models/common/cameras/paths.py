@@ -25,8 +25,8 @@ def look_at_pose(
 ) -> Float[np.ndarray, "4 4"]:
     """Camera-to-world pose at `position` whose z axis points to `target` and whose x axis stays level.
 
-    CVD leaves the z axis unnormalised and lets scipy make a rotation of it. scipy from 1.15 takes the nearest rotation,
-    which is the same as normalising z; `legacy` gives what scipy below 1.15 made (spec_cvd_mcm.md 3.7).
+    CVD leaves the z axis unnormalised and lets scipy make a rotation of it. scipy from 1.15 takes the nearest
+    rotation, which is the same as normalising z; `legacy` gives what scipy below 1.15 made (spec_cvd_mcm.md 3.7).
     """
     forward = target - position
     down = np.cross(forward, np.array([1.0, 0.0, 0.0]))

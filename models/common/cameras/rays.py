@@ -1,4 +1,4 @@
-"""Pluecker rays: where every pixel looks, as CameraCtrl feeds it to its pose encoder (arXiv:2404.02101, section 3.2)."""
+"""Pluecker rays: where every pixel looks, as CameraCtrl tells its pose encoder (arXiv:2404.02101, section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """RealEstate10K camera files: read, check, resample. Every complaint names the file and the line.
 
-Line 1 is the video's address. Every other line is one frame, 19 numbers: timestamp (microseconds), fx fy cx cy (fractions
-of width and height), two unused, and the 3x4 world-to-camera matrix row by row.
+Line 1 is the video's address. Every other line is one frame, 19 numbers: timestamp (microseconds), fx fy cx cy
+(fractions of width and height), two unused, and the 3x4 world-to-camera matrix row by row.
 """
 
 from __future__ import annotations

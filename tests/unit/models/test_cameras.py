@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,7 +74,7 @@ def test_slerp_meets_both_ends_and_stays_a_rotation(start, end):
     np.testing.assert_allclose(path[0], start, atol=1e-9)
     np.testing.assert_allclose(path[-1], end, atol=1e-7)
     np.testing.assert_allclose(path @ np.swapaxes(path, -1, -2), np.tile(np.eye(3), (5, 1, 1)), atol=1e-9)
-    turns = [np.linalg.norm(rotation_vector(a.T @ b)) for a, b in zip(path[:-1], path[1:], strict=True)]
+    turns = [np.linalg.norm(rotation_vector(a.T @ b)) for a, b in itertools.pairwise(path)]
     np.testing.assert_allclose(turns, turns[0], atol=1e-6)
 
 

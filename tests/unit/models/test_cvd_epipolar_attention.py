@@ -68,7 +68,9 @@ def test_the_kept_bias_is_the_dense_mask(grid):
 def test_the_bias_is_computed_once_for_each_resolution_and_pair(monkeypatch):
     calls = []
     original = module.attention_bias
-    monkeypatch.setattr(module, "attention_bias", lambda lines, *rest: calls.append(len(lines)) or original(lines, *rest))
+    monkeypatch.setattr(
+        module, "attention_bias", lambda lines, *rest: calls.append(len(lines)) or original(lines, *rest)
+    )
     bias = EpipolarBias(fundamental(2), SIZE, random_slopes(torch.Generator().manual_seed(1)))
     tokens = {grid: torch.randn(2, FRAMES, 2, grid[0] * grid[1], 4) for grid in ((4, 4), (2, 2))}
     sync = Synchronization(((1,), (0,)), bias)

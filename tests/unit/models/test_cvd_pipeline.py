@@ -112,7 +112,9 @@ def test_guidance_copies_do_not_see_each_other():
     bias._slopes = lambda count: torch.full((count,), 0.5)
     from models.cvd.epipolar_attention import Synchronization
 
-    conditions = ViewConditions(pipe.encode_cameras(cameras, tiny.SIZE, tiny.SIZE), Synchronization(((1,), (0,)), bias))
+    conditions = ViewConditions(
+        pipe.encode_cameras(cameras, tiny.SIZE, tiny.SIZE), Synchronization(((1,), (0,)), bias)
+    )
     torch.manual_seed(0)
     sample, texts = torch.randn(2, 4, tiny.FRAMES, 8, 8), torch.randn(2, 5, tiny.TEXT_DIM)
     with torch.no_grad():

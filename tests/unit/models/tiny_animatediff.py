@@ -15,7 +15,7 @@ SIZE = 32  # pixels; 8 latents
 FRAMES = 4
 TEXT_DIM = 16
 WIDTHS = (32, 64)
-KINDS = {
+KINDS: dict[str, Any] = {
     "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
     "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),
 }
