@@ -7,7 +7,6 @@ import functools
 import importlib.metadata
 import logging
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -55,7 +54,8 @@ class Engine:
             return Failed(error.message, error.advice)
         except ValueError as error:  # a picture that cannot be used, and the like; pipelines word these for people
             logger.exception("job %s", spec.id)
-            return Failed(str(error), "Change the request and generate again.")
+            message = str(error).partition("\n")[0] or f"{spec.method} cannot use this request."
+            return Failed(message, "Change the request and generate again.")
         except Exception as error:
             logger.exception("job %s", spec.id)
             if (
@@ -79,7 +79,7 @@ class Engine:
             report.check()
             emit(Progress("encode"))
             clips = pipeline(spec.request, report.on_step)
-            weights = self.registry.describe(spec.recipe)
+            weights = self.registry.describe(pipeline)
         report.check()
         emit(Progress("save"))
         seconds = time.monotonic() - start
@@ -157,6 +157,8 @@ class PeakMemory:
             lines = Path("/proc/self/status").read_text().splitlines()
             return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) >> 10
         except (OSError, StopIteration):
+            import resource
+
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 

@@ -159,7 +159,7 @@ class JobQueue:
         """The job, if it is this owner's."""
         with self._changed:
             job = self._jobs.get(id)
-        return job if job is not None and secrets.compare_digest(job.owner.encode(), owner.encode()) else None
+        return job if job is not None and job.owner == owner else None
 
     def jobs(self, owner: str) -> list[Job]:
         """This owner's jobs, oldest first."""

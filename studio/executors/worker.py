@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def work(connection: Connection, settings: StudioSettings) -> None:
     """The worker's main: messages in are (kind, content), out ("status" | "begun" | "event" | "unloaded", ...)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s worker: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s worker: %(message)s")
     set_threads(settings.threads)
     from studio.engine import Engine
 
@@ -62,6 +62,9 @@ class Worker:
                     self._tasks.put((LATER if kind == "warm" else FIRST, next(self._order), kind, content))
         except (EOFError, OSError):
             os._exit(0)  # the server is gone: whatever is being computed has no one to go to
+        except Exception:  # a request whose class cannot be imported here; deaf, this worker would be of no use
+            logger.exception("a message cannot be read")
+            os._exit(1)
 
     def _job(self, spec: JobSpec) -> None:
         if spec.id not in self._stopped:

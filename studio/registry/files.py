@@ -47,6 +47,7 @@ class WeightsFile:
     entries: dict[str, TensorEntry]
     data_start: int
     data_bytes: int
+    identity: str  # of this content: path, inode, size, time of change
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -110,7 +111,8 @@ def read_header(path: Path) -> WeightsFile:
     again = "Copy or download it again."
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            stat = os.fstat(file.fileno())
+            size = stat.st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or (length <= HEADER_LIMIT and size < 8 + length):
                 raise WeightsError(f"The weights file {shown(path)} is cut short: it has only {size:,} bytes.", again)
@@ -135,7 +137,8 @@ def read_header(path: Path) -> WeightsFile:
         raise WeightsError(
             f"The weights file {shown(path)} is cut short: {size:,} of {whole:,} bytes are there.", again
         )
-    return WeightsFile(path, entries, 8 + length, data_bytes)
+    identity = f"{path.resolve()}|{stat.st_ino}|{size}|{stat.st_mtime_ns}"
+    return WeightsFile(path, entries, 8 + length, data_bytes, identity)
 
 
 def import_object(path: str) -> Any:
@@ -150,7 +153,7 @@ def shown(path: Path) -> str:
 
 
 class Digests:
-    """sha256 of files by path, size and time of change, kept between runs: 20 GB take half a minute to hash."""
+    """sha256 of files by identity, kept between runs: 20 GB take half a minute to hash."""
 
     def __init__(self, cache_dir: Path | None) -> None:
         self._file = cache_dir / "digests.json" if cache_dir else None
@@ -163,27 +166,22 @@ class Digests:
         except (OSError, ValueError, AttributeError):
             self._known = {}  # absent or damaged: it is only a cache
 
-    def get(self, path: Path) -> str | None:
-        return self._known.get(_identity(path))
+    def get(self, file: WeightsFile) -> str | None:
+        return self._known.get(file.identity)
 
-    def put(self, path: Path, digest: str) -> None:
+    def put(self, file: WeightsFile, digest: str) -> None:
         with self._lock:
-            self._known[_identity(path)] = digest
+            self._known[file.identity] = digest
             if self._file is None:
                 return
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 handle, beside = tempfile.mkstemp(dir=self._file.parent)
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(self._known, file)
+                with os.fdopen(handle, "w", encoding="utf-8") as out:
+                    json.dump(self._known, out)
                 Path(beside).replace(self._file)
             except OSError as error:
                 logger.warning("digests are not kept: %s", error)
-
-
-def _identity(path: Path) -> str:
-    stat = path.stat()
-    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
 
 
 def _entry(value: dict[str, Any]) -> TensorEntry:

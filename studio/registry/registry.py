@@ -88,11 +88,12 @@ class Registry:
         self._lock = threading.RLock()
         self._residents: dict[Key, Resident] = {}
         self._tools: dict[tuple[str, str], Any] = {}  # tokenizers and schedulers, by class and source
+        self._leases: dict[int, dict[str, Resident]] = {}  # by id of the pipeline
         self._uses = 0
 
     @functools.cached_property
     def device(self) -> str:
-        """ "cpu" or "cuda"; asking imports torch."""
+        """Where tensors go, cpu or cuda; asking imports torch."""
         import torch
 
         if self._wanted_device == "cuda" and not torch.cuda.is_available():
@@ -101,26 +102,28 @@ class Registry:
 
     @contextlib.contextmanager
     def acquire(self, recipe: Recipe, on_loading: OnLoading | None = None) -> Iterator[Pipeline]:
-        """A pipeline whose weights stay in memory until the block ends. A failed load leaves what was there before."""
-        leased: list[Resident] = []
+        """A pipeline whose weights stay in memory until the block ends.
+
+        A failed load leaves nothing behind; room that was made for it stays.
+        """
+        leased: dict[str, Resident] = {}
+        with self._lock:
+            pipeline = self._assemble(recipe, on_loading or _ignore, leased)
+            self._leases[id(pipeline)] = leased
         try:
-            with self._lock:
-                pipeline = self._assemble(recipe, on_loading or _ignore, leased)
             yield pipeline
         finally:
             with self._lock:
-                for resident in leased:
+                del self._leases[id(pipeline)]
+                for resident in leased.values():
                     resident.leases -= 1
 
-    def describe(self, recipe: Recipe) -> dict[str, dict[str, str]]:
-        """Source, digest and dtype of each loaded component of a recipe."""
+    def describe(self, pipeline: Pipeline) -> dict[str, dict[str, str]]:
+        """Source, digest and dtype of each component of a leased pipeline."""
         with self._lock:
-            plans = [self._plan(component) for component in recipe.components if component.kind == "module"]
-            keys = {plan.component: self._key(plan) for plan in plans}
             return {
-                component.name: {"source": component.source, "sha256": key.digest, "dtype": key.dtype}
-                for component, key in keys.items()
-                if key is not None
+                name: {"source": resident.source, "sha256": resident.key.digest, "dtype": resident.key.dtype}
+                for name, resident in self._leases[id(pipeline)].items()
             }
 
     def status(self) -> dict[str, Any]:
@@ -145,7 +148,7 @@ class Registry:
         with self._lock:
             return self._drop([resident for resident in self._residents.values() if not resident.leases])
 
-    def _assemble(self, recipe: Recipe, on_loading: OnLoading, leased: list[Resident]) -> Pipeline:
+    def _assemble(self, recipe: Recipe, on_loading: OnLoading, leased: dict[str, Resident]) -> Pipeline:
         plans = [self._plan(component) for component in recipe.components if component.kind == "module"]
         self._make_room(plans)
         known = set(self._residents)
@@ -162,9 +165,8 @@ class Registry:
             parts |= {part.name: self._tool(part) for part in recipe.components if part.kind == "files"}
             return import_object(recipe.pipeline)(**parts, **recipe.arguments)
         except BaseException:
-            for resident in leased:
+            for resident in leased.values():
                 resident.leases -= 1
-            leased.clear()
             self._drop([resident for key, resident in self._residents.items() if key not in known])
             raise
 
@@ -181,7 +183,7 @@ class Registry:
 
     def _key(self, plan: _Plan) -> Key | None:
         """None while a file's digest is not known, which is until it is read for the first time."""
-        digests = [self._digests.get(file.path) for file in plan.files]
+        digests = [self._digests.get(file) for file in plan.files]
         known = [digest for digest in digests if digest is not None]
         return self._key_of(plan, known) if len(known) == len(digests) else None
 
@@ -190,7 +192,9 @@ class Registry:
         digest = digests[0] if len(digests) == 1 else _sha256("".join(sorted(digests)))
         return Key(digest, plan.component.builder, _sha256(json.dumps(config, sort_keys=True)), plan.dtype)
 
-    def _module(self, method: str, plan: _Plan, on_bytes: Callable[[str, int], None], leased: list[Resident]) -> Any:
+    def _module(
+        self, method: str, plan: _Plan, on_bytes: Callable[[str, int], None], leased: dict[str, Resident]
+    ) -> Any:
         """The method's own module over the shared tensors, leased."""
         key = self._key(plan)
         resident = self._residents.get(key) if key else None
@@ -200,7 +204,7 @@ class Registry:
         if name not in resident.shells:
             resident.shells[name] = self._bound(plan, resident.tensors)
         resident.leases += 1
-        leased.append(resident)
+        leased[plan.component.name] = resident
         self._uses += 1
         resident.last_use = self._uses
         return resident.shells[name]
@@ -226,7 +230,7 @@ class Registry:
             resident = Resident(key, plan.component.source, loaded, plan.bytes, {(method, name): module})
             self._residents[key] = resident
         for file, digest in zip(plan.files, digests, strict=True):
-            self._digests.put(file.path, digest)
+            self._digests.put(file, digest)
         return self._residents[key]
 
     def _bound(self, plan: _Plan, tensors: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_bad_values_are_refused_with_one_sentence(preset, values, words):
 
 
 def test_whole_floats_from_a_browser_are_integers(preset):
-    request = request_with(preset.request, {"num_inference_steps": 7.0, "seconds_per_step": 1})
+    request: Any = request_with(preset.request, {"num_inference_steps": 7.0, "seconds_per_step": 1})
     assert (request.num_inference_steps, request.seconds_per_step) == (7, 1.0)
     assert isinstance(request.num_inference_steps, int)
 

@@ -8,6 +8,7 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import pytest
@@ -19,12 +20,12 @@ from studio.events import StudioError
 from studio.registry import Registry, WeightsError
 from studio.registry.files import check_recipe, find_folder
 
-TRANSFORMER = {
+TRANSFORMER: dict[str, Any] = {
     "num_attention_heads": 2, "attention_head_dim": 16, "in_channels": 4, "out_channels": 4, "time_embed_dim": 8,
     "text_embed_dim": 32, "num_layers": 2, "sample_width": 8, "sample_height": 8, "sample_frames": 5, "patch_size": 2,
     "max_text_seq_length": 8,
 }  # fmt: skip
-VAE = {
+VAE: dict[str, Any] = {
     "down_block_types": ("CogVideoXDownBlock3D",) * 2, "up_block_types": ("CogVideoXUpBlock3D",) * 2,
     "block_out_channels": (8, 8), "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 2,
     "temporal_compression_ratio": 1,
@@ -52,7 +53,12 @@ def saved(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     config = transformers.T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=100)
-    clip = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    clip: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     networks = {
         "text_encoder": transformers.T5EncoderModel(config),
         "clip": transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(**clip, image_size=32)),
@@ -86,9 +92,14 @@ def recipe(saved):
     """recipe("vae", "scheduler") over the saved folders, or over `folder`."""
 
     def build(*names: str, method: str = "one", folder: Path = saved, dtype: str = "", pipeline: str = HERE) -> Recipe:
-        kinds = {"scheduler": "files"}
         components = tuple(
-            Component(name, BUILDERS[name], str(folder / name), kind=kinds.get(name, "module"), dtype=dtype)
+            Component(
+                name,
+                BUILDERS[name],
+                str(folder / name),
+                kind="files" if name == "scheduler" else "module",
+                dtype=dtype,
+            )
             for name in names
         )
         return Recipe(method, pipeline, components)
@@ -329,11 +340,11 @@ def test_digests_are_kept_between_runs_and_a_damaged_cache_is_ignored(recipe, tm
     assert json.loads((cache / "digests.json").read_text()) == kept
 
 
-def test_the_recipe_is_described_by_digests(registry, recipe, saved):
+def test_a_leased_pipeline_is_described_by_digests(registry, recipe, saved):
     import hashlib
 
-    with registry.acquire(recipe("vae", "scheduler")):
-        described = registry.describe(recipe("vae", "scheduler"))
+    with registry.acquire(recipe("vae", "scheduler")) as parts:
+        described = registry.describe(parts)
     digest = hashlib.sha256(weights_in(saved / "vae").read_bytes()).hexdigest()
     assert described == {"vae": {"source": str(saved / "vae"), "sha256": digest, "dtype": "float32"}}
 
@@ -388,7 +399,8 @@ def test_a_gpu_that_is_not_there_is_a_sentence(recipe):
         pytest.skip("there is one")
     with pytest.raises(StudioError, match="no CUDA device"), Registry("cuda").acquire(recipe("vae")):
         pass
-    with Registry("auto").acquire(recipe("vae")) as parts:
+    registry: Any = Registry("auto")
+    with registry.acquire(recipe("vae")) as parts:
         assert parts.vae.device.type == "cpu"
 
 
@@ -396,7 +408,7 @@ def test_a_gpu_that_is_not_there_is_a_sentence(recipe):
 def test_a_gpu_gets_bfloat16_and_gives_its_memory_back(recipe):
     if not torch.cuda.is_available():
         pytest.skip("there is no GPU here")
-    registry = Registry("auto")
+    registry: Any = Registry("auto")
     before = torch.cuda.memory_allocated()
     with registry.acquire(recipe("vae", "learned")) as parts:
         assert parts.vae.device.type == "cuda" and parts.vae.dtype == torch.bfloat16
