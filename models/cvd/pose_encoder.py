@@ -49,8 +49,10 @@ class CameraPoseEncoder(ModelMixin, ConfigMixin):
         num_views, _, num_frames = rays.shape[:3]
         hidden_states = self.encoder_conv_in(self.unshuffle(rays.transpose(1, 2).flatten(0, 1)))
         features = []
-        for level in zip(self.encoder_down_conv_blocks, self.encoder_down_attention_blocks, strict=True):
-            for convolution, attention in zip(*level, strict=True):
+        for convolutions, attentions in zip(
+            self.encoder_down_conv_blocks, self.encoder_down_attention_blocks, strict=True
+        ):
+            for convolution, attention in zip(convolutions.children(), attentions.children(), strict=True):
                 hidden_states = convolution(hidden_states)  # [views * frames, channels, height, width]
                 hidden_states = attention(hidden_states, num_frames)
             features.append(hidden_states.unflatten(0, (num_views, num_frames)).transpose(1, 2))

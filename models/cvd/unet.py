@@ -30,7 +30,7 @@ class ViewConditions:
 
 
 class CallState:
-    """The conditions of the call in progress: stock blocks pass nothing on to motion modules, so these read it here."""
+    """The conditions of the call in progress: stock blocks pass nothing to motion modules, so these read it here."""
 
     def __init__(self) -> None:
         self.conditions = ViewConditions()
@@ -84,7 +84,9 @@ class CameraMotionModule(AnimateDiffTransformer3D):
             num_positional_embeddings=max_frames,
         )
         for block in self.transformer_blocks:
-            block.attn1.set_processor(CameraAttentionProcessor(channels, level, state))
+            attention = block.attn1
+            assert isinstance(attention, Attention)
+            attention.set_processor(CameraAttentionProcessor(channels, level, state))  # pyright: ignore[reportArgumentType] -- the union lists diffusers' own
         self.cross_view = CrossViewModule(channels, MOTION_NORM_GROUPS)
         self._state = state
 
@@ -140,6 +142,8 @@ class CollaborativeUNet(UNetMotionModel):
         levels = range(len(block_out_channels))
         for blocks, level_of in ((self.down_blocks, list(levels)), (self.up_blocks, list(reversed(levels)))):
             for block, level in zip(blocks, level_of, strict=True):
+                stock = block.motion_modules
+                assert isinstance(stock, nn.ModuleList)
                 block.motion_modules = nn.ModuleList(
                     CameraMotionModule(
                         block_out_channels[level],
@@ -148,7 +152,7 @@ class CollaborativeUNet(UNetMotionModel):
                         level,
                         self._state,
                     )
-                    for _ in block.motion_modules
+                    for _ in stock
                 )
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride] -- the conditions take the place of ControlNet's arguments

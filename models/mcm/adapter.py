@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -44,7 +44,27 @@ def merge_adapter(unet: Network, folder: str | Path) -> Network:
     """The student: `unet` with the adapter's change added to its weights (in place), W + alpha / r * B @ A."""
     folder = Path(folder)
     check_adapter(unet, folder)
-    return PeftModel.from_pretrained(unet, str(folder)).merge_and_unload()  # pyright: ignore[reportArgumentType, reportReturnType] -- any nn.Module works
+    return PeftModel.from_pretrained(unet, str(folder)).merge_and_unload()  # pyright: ignore -- any nn.Module works
+
+
+def add_adapter(unet: nn.Module, rank: int, alpha: int | None = None) -> PeftModel:
+    """A new adapter on the teacher, for training; zero at the start. `disable_adapter()` of the result is the teacher.
+
+    diffusers' motion modules call their projections by keyword, which peft's layers do not take: a hook puts that
+    right.
+    """
+    config = LoraConfig(r=rank, lora_alpha=alpha or rank, lora_dropout=0.0, target_modules=adapted_modules(unet))
+    model = get_peft_model(unet, config)  # pyright: ignore[reportArgumentType] -- any nn.Module works
+    for name, module in model.named_modules():
+        if name.endswith(("proj_in", "proj_out")):
+            module.register_forward_pre_hook(_input_by_position, with_kwargs=True)
+    return model
+
+
+def _input_by_position(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return ((kwargs.pop("input"), *args), kwargs) if "input" in kwargs else (args, kwargs)
 
 
 def check_adapter(unet: nn.Module, folder: Path) -> None:

@@ -109,11 +109,12 @@ def teacher_step(
     timesteps = solver.timesteps.to(index.device)[index]
     with_prompt, without = predict(latents, timesteps, text), predict(latents, timesteps, empty_text)
     weight = guidance.view(-1, 1, 1, 1, 1)
-    guided = []
-    for reading in (schedule.x0, schedule.noise):
+
+    def guided(reading: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         cond, uncond = reading(with_prompt, timesteps, latents), reading(without, timesteps, latents)
-        guided.append(cond + weight * (cond - uncond))
-    return solver.step(*guided, index).to(latents.dtype)
+        return cond + weight * (cond - uncond)
+
+    return solver.step(guided(schedule.x0), guided(schedule.noise), index).to(latents.dtype)
 
 
 def pseudo_huber(prediction: Tensor, target: Tensor, c: float = HUBER_C) -> Float[Tensor, ""]:

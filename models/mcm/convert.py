@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNet3DConditionModel, UNetMotionModel
@@ -18,7 +19,7 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNet3DConditionModel,
 from models.mcm.adapter import merge_adapter
 
 
-def read_teacher(unet: Path, motion: Path | None, dtype: torch.dtype) -> UNetMotionModel | UNet3DConditionModel:
+def read_teacher(unet: Path, motion: Path | None, dtype: torch.dtype) -> Any:
     """The network that the adapter was trained on."""
     if motion is None:
         return UNet3DConditionModel.from_pretrained(unet, dtype=dtype)

@@ -77,9 +77,14 @@ class DiscriminatorHead(nn.Module):
 class ProjectedDiscriminator(nn.Module):
     """One head per layer of the frozen feature network; all logits side by side."""
 
-    def __init__(self, channels: int = 384, text_dim: int = 1024, layers: Sequence[int] = DINO_LAYERS) -> None:
+    def __init__(
+        self, channels: int | Sequence[int] = 384, text_dim: int = 1024, layers: Sequence[int] = DINO_LAYERS
+    ) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict({str(layer): DiscriminatorHead(channels, text_dim) for layer in layers})
+        widths = [channels] * len(layers) if isinstance(channels, int) else channels
+        self.heads = nn.ModuleDict(
+            {str(layer): DiscriminatorHead(width, text_dim) for layer, width in zip(layers, widths, strict=True)}
+        )
 
     def forward(
         self, features: Sequence[Tensor], text: Float[Tensor, "batch text_dim"]

@@ -49,8 +49,8 @@ class SpatialHead(ModelMixin, ConfigMixin):
             for before in widths[:-1]
         )
         self.conv_out = nn.Conv2d(hidden_dim, num_channels, 1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, latents: Video) -> Video:
         frames = F.silu(latents.transpose(1, 2).flatten(0, 1))
@@ -60,7 +60,7 @@ class SpatialHead(ModelMixin, ConfigMixin):
         return latents + change
 
 
-def frame_difference(latents: Video) -> Video:
+def frame_difference(latents: Video) -> Float[Tensor, "batch channels pairs height width"]:
     """x_{f+1} - x_f."""
     return latents[:, :, 1:] - latents[:, :, :-1]
 

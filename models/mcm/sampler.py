@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.mcm.consistency import TIMESTEP_SCALING
 
-ANIMATEDIFF_SCHEDULE = {
+ANIMATEDIFF_SCHEDULE: dict[str, Any] = {
     "beta_schedule": "linear",
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -30,16 +30,16 @@ def is_modelscope(unet: nn.Module) -> bool:
     return isinstance(unet, UNet3DConditionModel)
 
 
-def student_scheduler(base: Any, unet: nn.Module) -> LCMScheduler:
-    """The scheduler of the authors' demo, from the teacher's scheduler config. Source: MCM demo.py."""
+def student_scheduler(base: Any, unet: nn.Module) -> Any:
+    """The LCMScheduler of the authors' demo, from the teacher's scheduler config. Source: MCM demo.py."""
     changes = {} if is_modelscope(unet) else ANIMATEDIFF_SCHEDULE
     return LCMScheduler.from_config(_config(base), timestep_scaling=TIMESTEP_SCALING, **changes)
 
 
-def teacher_scheduler(base: Any, unet: nn.Module) -> DDIMScheduler:
+def teacher_scheduler(base: Any, unet: nn.Module) -> Any:
     """DDIM with the noise levels the teacher was trained on, timesteps at even distances from the end."""
     changes = {} if is_modelscope(unet) else ANIMATEDIFF_SCHEDULE
-    return DDIMScheduler.from_config(_config(base), **changes | {"timestep_spacing": "leading"})
+    return DDIMScheduler.from_config(_config(base), **{**changes, "timestep_spacing": "leading"})
 
 
 def predict_noise(unet: nn.Module, latents: Video, timestep: Tensor, text: Float[Tensor, "batch tokens dim"]) -> Video:
@@ -51,7 +51,7 @@ def predict_noise(unet: nn.Module, latents: Video, timestep: Tensor, text: Float
 
 def sample_student(
     unet: nn.Module,
-    scheduler: LCMScheduler,
+    scheduler: Any,
     latents: Video,
     text: Float[Tensor, "batch tokens dim"],
     generator: torch.Generator | None,

@@ -63,9 +63,9 @@ def cvd_pair_dataset(goldens: Path) -> Errors:
     config = read_json(folder / "config.json")
     expected = read_tensors(folder / "cvd_pair_dataset.safetensors")
     for name, about in config["pairs"].items():
-        tracks = [parse_camera_text(config["pose_files"][about[f"pose_file_{i}"]]["text"]) for i in (0, 1)]
+        first, second = (parse_camera_text(config["pose_files"][about[f"pose_file_{i}"]]["text"]) for i in (0, 1))
         size = about["sample_size"]
-        pair = folded_pair(*tracks, size)
+        pair = folded_pair(first, second, size)
         assert pair.epipolar_intrinsics is not None
         between = pair.fundamental_matrices()
         lens = cameras.intrinsic_matrices(pair.epipolar_intrinsics)

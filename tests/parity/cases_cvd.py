@@ -29,7 +29,7 @@ from models.cvd.epipolar_attention import (
 )
 from models.cvd.pose_encoder import CameraPoseEncoder
 from models.cvd.sampler import Schedule, ViewDenoiser, random_pairs
-from models.cvd.unet import CollaborativeUNet, ViewConditions
+from models.cvd.unet import CameraAttentionProcessor, CameraMotionModule, CollaborativeUNet, ViewConditions
 from tests.parity.case import Case, Errors, read_json, read_tensors, relative_error
 
 WEIGHTS = tuple(
@@ -183,7 +183,7 @@ def probes(goldens: Path) -> Errors:
     for stage in stages:
         module = unet.get_submodule(stage.replace("epi_modules", "motion_modules"))
         module.register_forward_hook(partial(_note, seen, stage))
-        if ".motion_modules." in stage:
+        if isinstance(module, CameraMotionModule):
             module.cross_view.register_forward_pre_hook(partial(_note_input, seen, stage))
     features = tuple(inputs[name][:2] for name in sorted(k for k in inputs if k.startswith("pose_feature_")))
     synchronization = _synchronization(inputs, "v2_det", variant, horizontal_slopes, _image_size(goldens))
@@ -294,7 +294,7 @@ class RecordedDraws:
         return self._permutations.used_up and self._noise.used_up
 
 
-def _recording(scheduler: DDIMScheduler, predictions: list[Tensor]) -> DDIMScheduler:
+def _recording(scheduler: Any, predictions: list[Tensor]) -> Any:
     step = scheduler.step
 
     def recorded(noise_pred: Tensor, *arguments: Any, **options: Any) -> Any:
@@ -358,11 +358,11 @@ def _unet(goldens: Path) -> CollaborativeUNet:
         config[key] = tuple(kind.replace("3D", "Motion") for kind in config[key])
     config["motion_max_seq_length"] = model["motion"]["temporal_position_encoding_max_len"]
     unet = CollaborativeUNet(**config).eval()
-    unet.load_state_dict(convert_tensors(*(read_tensors(goldens / file) for file in WEIGHTS), config), strict=True)
-    scale = model.get("scale", 1.0)
-    for processor in unet.attn_processors.values():
-        if hasattr(processor, "qkv_merge"):
-            processor.scale = scale
+    base, motion, camera, cross_view = (read_tensors(goldens / file) for file in WEIGHTS)
+    unet.load_state_dict(convert_tensors(base, motion, camera, cross_view, config), strict=True)
+    for module in unet.modules():
+        if isinstance(module, CameraAttentionProcessor):
+            module.scale = model.get("scale", 1.0)
     return unet
 
 

@@ -99,7 +99,7 @@ def sampling(base: str, goldens: Path) -> Errors:
     }
 
 
-def _record_predictions(scheduler: LCMScheduler, predictions: list[Tensor]) -> None:
+def _record_predictions(scheduler: Any, predictions: list[Tensor]) -> None:
     step = scheduler.step
 
     def recorded(noise_pred: Tensor, *arguments: Any, **options: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,12 @@ def pipeline() -> CvdPipeline:
 
 
 def request(**changes) -> CvdRequest:
-    small = {"height": tiny.SIZE, "width": tiny.SIZE, "num_frames": tiny.FRAMES, "num_inference_steps": 2}
+    small: dict[str, Any] = {
+        "height": tiny.SIZE,
+        "width": tiny.SIZE,
+        "num_frames": tiny.FRAMES,
+        "num_inference_steps": 2,
+    }
     return CvdRequest(**{"prompt": "a ball", "guidance_scale": 2.0} | small | changes)
 
 

@@ -27,7 +27,7 @@ def save_adapter(unet, folder: Path) -> dict[str, torch.Tensor]:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    model.save_pretrained(folder)
+    model.save_pretrained(str(folder))
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"target_modules": names}))
     return load_file(folder / "adapter_model.safetensors")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def pipeline(request) -> McmPipeline:
 
 
 def request(**changes) -> McmRequest:
-    small = {"height": tiny.SIZE, "width": tiny.SIZE, "num_frames": tiny.FRAMES}
+    small: dict[str, Any] = {"height": tiny.SIZE, "width": tiny.SIZE, "num_frames": tiny.FRAMES}
     return McmRequest(**{"prompt": "a ball"} | small | changes)
 
 
@@ -98,7 +100,7 @@ def test_a_seed_gives_the_video_of_diffusers_pipeline():
         block_out_channels=(8, 16), motion_layers_per_block=1, motion_norm_num_groups=4, motion_num_attention_heads=4
     )
     parts = {**tiny.text_parts(), **tiny.frame_parts()}
-    theirs = AnimateDiffPipeline(
+    theirs: Any = AnimateDiffPipeline(
         vae=parts["vae"], text_encoder=parts["text_encoder"], tokenizer=parts["tokenizer"], unet=spatial,
         motion_adapter=motion, scheduler=student_scheduler(parts["scheduler"], tiny.motion_unet()),
     )  # fmt: skip

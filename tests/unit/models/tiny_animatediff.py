@@ -34,10 +34,12 @@ def text_parts() -> dict[str, Any]:
 
 def frame_parts() -> dict[str, Any]:
     torch.manual_seed(2)
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 8), norm_num_groups=4, latent_channels=4, sample_size=SIZE,
-    )  # fmt: skip
+    config: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "block_out_channels": (8, 8, 8),
+    }
+    vae = AutoencoderKL(norm_num_groups=4, latent_channels=4, sample_size=SIZE, **config)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False)
     return {"vae": vae.eval(), "scheduler": scheduler}
 
