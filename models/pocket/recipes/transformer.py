@@ -1,7 +1,8 @@
 """Train the pocket text-to-video transformer with CogVideoX's objective, then RepVideo's continuation of it.
 
 v-prediction on a zero-terminal-SNR schedule, captions dropped to the empty prompt one time in ten, averaged weights.
-Early steps see one group of frames at a time (a fifth of the tokens, at its true place in the clip), later ones whole clips.
+Early steps see one group of frames (a fifth of the tokens, at its true place in the clip), later ones two groups or
+whole clips, the last ones whole clips only: tokens left out cost nothing and a clip's groups say much the same.
     python -m models.pocket.recipes.transformer base --seconds 5400
     python -m models.pocket.recipes.transformer repvideo --seconds 900      the base continued with the feature cache
     python -m models.pocket.recipes.transformer repvideo_off --seconds 900  the base continued as long without it
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from diffusers import CogVideoXDDIMScheduler
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from torch import Tensor, nn
@@ -41,6 +43,7 @@ CONFIG = {
 SCHEDULER = {"snr_shift_scale": 1.0, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
              "timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}  # fmt: skip
 DROPPED = 0.1
+DECAY = 0.35  # share of the base's time in which the learning rate falls
 
 
 class TextToVideo(nn.Module):
@@ -119,6 +122,21 @@ def stratified_timesteps(size: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(((rng.permutation(size) + rng.random(size)) / size * 1000).astype(np.int64))
 
 
+def groups_seen(progress: float, draw: float) -> int:
+    """How many of a clip's groups a step of the base sees; `draw` is uniform in [0, 1)."""
+    if progress < 0.19:
+        return 1
+    return 2 if progress < 1 - DECAY and draw < 0.6 else FRAMES // GROUP
+
+
+def draw_together(rank: Rank) -> float:
+    """A uniform number, the same in every process."""
+    draw = torch.rand(1)
+    if rank.world > 1:
+        dist.broadcast(draw, 0)
+    return float(draw)
+
+
 @torch.no_grad()
 def evaluate(model: TextToVideo, data: Latents, noise: Noise, feature_cache: bool) -> dict[str, float]:
     """v loss on held-out clips with fixed noise, for low, middle and high timesteps."""
@@ -171,18 +189,16 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     data, test = Latents("train", rank, tokenizer), Latents("test", rank, tokenizer)
     rng = np.random.default_rng((rank.index, run.step))
+    torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
     everything = torch.arange(FRAMES // GROUP, device=rank.device)
     losses: list[float] = []
     while (progress := run.progress) < 1:
-        # the base keeps its rate: the decay belongs to the continuations, with and without the cache alike
-        set_learning_rate(both, trapezoid(progress, 0.01, 0.0 if stage == "base" else 0.7))
-        # cheap steps first: one group of frames, then whole clips
-        single = stage == "base" and progress < 0.22
-        size = (2 * batch if single else batch) // rank.world
-        groups = everything[torch.randint(FRAMES // GROUP, (1,))] if single else everything
+        set_learning_rate(both, trapezoid(progress, 0.01, DECAY) if stage == "base" else trapezoid(progress, 0.05, 0.9))
+        seen = groups_seen(progress, draw_together(rank)) if stage == "base" else FRAMES // GROUP
+        size = (batch if seen == FRAMES // GROUP else 2 * batch) // rank.world
+        groups = everything[torch.randperm(FRAMES // GROUP)[:seen].sort().values]
         latents, ids = data.batch(size, rng, DROPPED)
-        if single:
-            latents = latents[:, int(groups) * GROUP : (int(groups) + 1) * GROUP]
+        latents = latents.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2)
         timestep = stratified_timesteps(size, rng).to(rank.device)
         noisy, target = noise(latents, torch.randn_like(latents), timestep)
         with autocast(rank.device):
@@ -198,7 +214,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
         run.step, run.samples = run.step + 1, run.samples + size * rank.world
         losses.append(float(loss.detach()))
         if run.step in (5, 20, 60) or run.step % 100 == 0:
-            run.note(loss=float(np.mean(losses[-100:])), whole=float(not single))
+            run.note(loss=float(np.mean(losses[-100:])), groups=float(seen))
         if run.due():
             _save(run, model, average, both)
             run.note(**_shadow_loss(model, average, test, noise, feature_cache))
@@ -244,7 +260,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     start = "" if options.stage == "base" else "base"
-    launch(train, options.processes, options.stage, options.seconds, options.batch, start, 1.0 if not start else 0.4)
+    launch(train, options.processes, options.stage, options.seconds, options.batch, start, 1.0 if not start else 0.25)
 
 
 if __name__ == "__main__":
