@@ -107,7 +107,7 @@ class RepVideoPipeline:
         rotary = rotary_for(transformer.config, latents.shape[1], latents.shape[3], latents.shape[4], latents.device)
         draw = partial(draw_noise, tuple(latents.shape), generator, latents.device)
         for index, timestep in enumerate(sampler.timesteps):
-            with torch.autocast(latents.device.type, torch.bfloat16, enabled=self.compute_dtype == "bfloat16"):
+            with self.computing(latents.device):
                 velocity = transformer(
                     hidden_states=latents.expand(len(embeds), -1, -1, -1, -1).to(transformer.dtype),
                     encoder_hidden_states=embeds,
@@ -127,4 +127,11 @@ class RepVideoPipeline:
     def decode(self, latents: Tensor, num_frames: int) -> np.ndarray:
         """uint8 frames [num_frames, height, width, 3]; padding dropped, values truncated as the authors do."""
         kept = latent_frame_count(num_frames, int(self.vae.config.temporal_compression_ratio))
-        return to_uint8(decode_latents(self.vae, latents[:, -kept:].to(self.vae.device)))[0]
+        with self.computing(self.vae.device):
+            video = decode_latents(self.vae, latents[:, -kept:].to(self.vae.device))
+        return to_uint8(video)[0]
+
+    def computing(self, device: torch.device) -> torch.autocast:
+        """bfloat16 matrix products when asked for and on a CPU; elsewhere the weights' own type decides."""
+        enabled = self.compute_dtype == "bfloat16" and device.type == "cpu"
+        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -10,7 +10,7 @@ from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
 from models.common.cogvideox.backbone import CogVideoXBackbone
-from models.repvideo.layer_features import LayerFeatureCache
+from models.repvideo.layer_features import LayerFeatureCache, Streams
 
 
 class RepVideoTransformer3DModel(CogVideoXBackbone):
@@ -39,20 +39,27 @@ class RepVideoTransformer3DModel(CogVideoXBackbone):
         feature_cache: bool = True,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict v. With `feature_cache` off the layers run as in plain CogVideoX."""
-        num_frames, height, width = hidden_states.shape[1], hidden_states.shape[3], hidden_states.shape[4]
-        text_tokens = encoder_hidden_states.shape[1]
+        _, num_frames, _, height, width = hidden_states.shape
         emb = self.embed_time(timestep, hidden_states.dtype, ofs)
-
-        tokens = self.embedding_dropout(self.patch_embed(encoder_hidden_states, hidden_states))
-        streams = (tokens[:, :text_tokens], tokens[:, text_tokens:])
-        del tokens
-        video = self.run_blocks(streams, emb, image_rotary_emb, attention_kwargs, feature_cache)
+        # the embedding goes in unnamed: a name here would keep it alive through all layers
+        video = self.run_blocks(
+            self.embed_tokens(encoder_hidden_states, hidden_states),
+            emb,
+            image_rotary_emb,
+            attention_kwargs,
+            feature_cache,
+        )
         output = self.unpatchify(self.proj_out(video), num_frames, height, width)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
+    def embed_tokens(self, text: Tensor, latents: Tensor) -> Streams:
+        """Text and video tokens [batch, tokens, dim], positions added."""
+        tokens = self.embedding_dropout(self.patch_embed(text, latents))
+        return tokens[:, : text.shape[1]], tokens[:, text.shape[1] :]
+
     def run_blocks(
         self,
-        streams: tuple[Tensor, Tensor],
+        streams: Streams,
         emb: Tensor,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
         attention_kwargs: dict[str, Any] | None = None,
@@ -71,8 +78,8 @@ class RepVideoTransformer3DModel(CogVideoXBackbone):
                 video, text = self._gradient_checkpointing_func(block, *arguments)  # pyright: ignore[reportOptionalCall]
             else:
                 video, text = block(*arguments)
-            del arguments
             streams = (text, video)
+            del arguments, text, video  # so that only `streams` and the cache hold hidden states in the next layer
             if cache is not None and layer + 1 < len(self.transformer_blocks):
                 cache.take(layer, streams)
         return self.norm_out(self.norm_final(streams[1]), temb=emb)
