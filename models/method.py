@@ -226,3 +226,4 @@ class Method:
     recipe: Callable[[Any], Recipe]
     ablations: tuple[Ablation, ...] = ()
     note: str = ""
+    check: Callable[[Any, Any], None] | None = None  # (weights, request): ValueError if these weights cannot make it

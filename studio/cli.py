@@ -55,9 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate(arguments: argparse.Namespace, rest: list[str]) -> int:
     from studio.executors import make_executor
-    from studio.outputs import check_folder
     from studio.presets import parse_values, preset_for, request_with
-    from studio.registry.files import check_recipe
 
     settings, presets = _load(["--executor", "inline", *rest])
     preset = preset_for(arguments.method, arguments.preset, presets)
@@ -65,10 +63,9 @@ def _generate(arguments: argparse.Namespace, rest: list[str]) -> int:
     if arguments.seed is not None:
         values["seed"] = arguments.seed
     request = request_with(preset.request, values)
+    preset.check(request)
     if arguments.output.suffix.lower() != ".mp4":
         raise ValueError(f"--output must end in .mp4, got {arguments.output.name!r}.")
-    check_folder(arguments.output.parent)
-    check_recipe(preset.recipe)
     spec = JobSpec(secrets.token_urlsafe(16), preset.key, preset.method.name, request, preset.recipe, arguments.output)
     executor = make_executor(settings)
     printer = Printer()
@@ -122,6 +119,7 @@ class Printer:
         elif isinstance(event, Failed):
             self._line("")
             print(f"quintet: {event.message} {event.advice}".rstrip(), file=sys.stderr)
+            self.exit_code = BAD_INPUT if event.bad_input else FAILED
         elif isinstance(event, Loading):
             of = f" {event.done_bytes >> 20} of {event.total_bytes >> 20} MB" if event.total_bytes else ""
             self._line(f"loading {event.stage}{of}")

@@ -7,9 +7,11 @@ import functools
 import importlib.metadata
 import logging
 import platform
+import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from studio.settings import StudioSettings
 PREVIEW_SHARE = 0.03  # of the time between previews that making one may take
 LOADING_SECONDS = 0.1  # between two words about bytes
 PREVIEW_FRAMES = 24
+RECENT_STEPS = 7  # whose median tells the time left: the first steps are slow, and a busy machine makes outliers
 OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
 VERSIONED = ("torch", "diffusers", "transformers", "numpy", "av")
 logger = logging.getLogger(__name__)
@@ -51,11 +54,11 @@ class Engine:
             return Stopped()
         except StudioError as error:
             logger.info("job %s: %s", spec.id, error)
-            return Failed(error.message, error.advice)
+            return Failed(error.message, error.advice, bad_input=True)
         except ValueError as error:  # a picture that cannot be used, and the like; pipelines word these for people
             logger.exception("job %s", spec.id)
             message = str(error).partition("\n")[0] or f"{spec.method} cannot use this request."
-            return Failed(message, "Change the request and generate again.")
+            return Failed(message, "Change the request and generate again.", bad_input=True)
         except Exception as error:
             logger.exception("job %s", spec.id)
             if (
@@ -101,7 +104,8 @@ class Report:
     def __init__(self, emit: Emit, cancelled: Cancelled) -> None:
         self._emit = emit
         self._cancelled = cancelled
-        self._first: tuple[float, int] | None = None  # when the first step was done, and its index
+        self._last_step: float | None = None
+        self._step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
         self._next_preview = 0.0
         self._next_loading = 0.0
 
@@ -119,10 +123,10 @@ class Report:
     def on_step(self, step: Step) -> None:
         self.check()
         now = time.monotonic()
-        self._first = self._first or (now, step.index)
-        since, index = self._first
-        done = step.index - index
-        left = (now - since) / done * (step.total - step.index) if done else None
+        if self._last_step is not None:
+            self._step_seconds.append(now - self._last_step)
+        self._last_step = now
+        left = statistics.median(self._step_seconds) * (step.total - step.index) if self._step_seconds else None
         self._emit(Progress("denoise", step.index, step.total, self._preview(step.preview), left))
         if step.index == step.total:
             self._emit(Progress("decode", step.total, step.total))

@@ -60,6 +60,7 @@ class Failed:
 
     message: str
     advice: str = ""
+    bad_input: bool = False  # the request, the weights or the settings are at fault, not the program
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,8 @@ class JobQueue:
         self._thread.start()
 
     def submit(self, preset: Preset, request: Request, owner: str) -> Job:
-        """Queue a request and return at once. QueueFull when `max_queue` jobs wait already."""
+        """Queue a request and return at once. ValueError, in words, for what cannot be made or a full queue."""
+        preset.check(request)
         spec = JobSpec(secrets.token_urlsafe(16), preset.key, preset.method.name, request, preset.recipe)
         job = Job(spec, owner)
         with self._changed:

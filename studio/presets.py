@@ -55,6 +55,11 @@ class Preset:
     def recipe(self) -> Recipe:
         return self.method.recipe(self.weights)
 
+    def check(self, request: Request) -> None:
+        """ValueError if these weights cannot make what is asked."""
+        if self.method.check is not None:
+            self.method.check(self.weights, request)
+
 
 def load_presets(folder: Path = PRESET_DIR, packages: Sequence[str] = ("models",)) -> dict[str, Preset]:
     """Every preset under `folder` by "method/name", each method's favourite first. ValueError names file and key."""
@@ -95,7 +100,13 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
         _example(entry, request, file, f"{file}: examples[{index}]")
         for index, entry in enumerate(content.get("examples") or ())
     )
-    return Preset(file.stem, content.get("title") or method.title, method, weights, request, file, examples)
+    preset = Preset(file.stem, content.get("title") or method.title, method, weights, request, file, examples)
+    for place, asked in [("request", request), *((f"examples[{i}]", e.request) for i, e in enumerate(examples))]:
+        try:
+            preset.check(asked)
+        except ValueError as error:
+            raise ValueError(f"{file}: {place}: {error}") from error
+    return preset
 
 
 def request_with(request: Request, values: Mapping[str, Any], place: str = "") -> Request:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.method import Recipe
 from studio.events import StudioError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,15 +47,6 @@ class WeightsFile:
     data_start: int
     data_bytes: int
     identity: str  # of this content: path, inode, size, time of change
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """WeightsError if a component of the recipe is absent or not whole."""
-    for component in recipe.components:
-        folder = find_folder(component.source)
-        if component.kind == "module":
-            read_config(folder)
-            find_weights(folder)
 
 
 def find_folder(source: str) -> Path:

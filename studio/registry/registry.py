@@ -146,6 +146,7 @@ class Registry:
     def unload(self) -> int:
         """Drop every component that no one has leased; the bytes freed."""
         with self._lock:
+            self._tools.clear()
             return self._drop([resident for resident in self._residents.values() if not resident.leases])
 
     def _assemble(self, recipe: Recipe, on_loading: OnLoading, leased: dict[str, Resident]) -> Pipeline:
@@ -248,9 +249,9 @@ class Registry:
             return build_module(plan.component.builder, plan.config)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             logger.exception("cannot build %s", plan.component.builder)
-            name = plan.component.builder.partition(":")[2]
+            name, reason = plan.component.builder.partition(":")[2], str(error).partition("\n")[0]
             raise WeightsError(
-                f"{shown(plan.folder / 'config.json')} does not describe a {name}: {error}.",
+                f"{shown(plan.folder / 'config.json')} does not describe a {name}: {reason}.",
                 "The weights belong to another network or version.",
             ) from error
 

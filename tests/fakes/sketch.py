@@ -55,7 +55,9 @@ class SketchRequest(Request):
 
 @dataclass
 class SketchWeights:
-    """None are needed."""
+    """None are needed; `longest` in frames."""
+
+    longest: int = 64
 
 
 class SketchPipeline:
@@ -101,6 +103,11 @@ def _go_wrong(fault: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _check(weights: SketchWeights, request: SketchRequest) -> None:
+    if request.num_frames > weights.longest:
+        raise ValueError(f"num_frames must be at most {weights.longest} with these weights, got {request.num_frames}.")
+
+
 def _recipe(weights: SketchWeights) -> Recipe:
     return Recipe("sketch", "tests.fakes.sketch:SketchPipeline", ())
 
@@ -113,5 +120,6 @@ METHOD = Method(
     request=SketchRequest,
     weights=SketchWeights,
     recipe=_recipe,
+    check=_check,
     ablations=(Ablation("trail", "Trail", "The line behind the square", {"trail": False}),),
 )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -79,11 +78,9 @@ def test_interrupting_is_exit_code_130_and_leaves_no_file(tmp_path, executor):
         assert process.stderr is not None
         while "denoise 2/" not in process.stderr.readline():
             assert process.poll() is None
-        start = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130 and "interrupted" in rest and "Traceback" not in rest
-    assert time.monotonic() - start < 10
     assert [path.name for path in tmp_path.iterdir() if path.suffix in (".mp4", ".webp")] == []
 
 

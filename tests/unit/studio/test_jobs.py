@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 
@@ -144,6 +145,13 @@ def test_only_the_owner_sees_stops_and_lists_a_job(jobs, executor, preset, histo
     assert history.entry(job.id, "eve") is None and history.entries("eve") == []
     assert job.state == "running"
     assert jobs.get(job.id, "ann") is job and jobs.jobs("ann") == [job]
+
+
+def test_what_the_weights_cannot_make_is_refused_at_once(jobs, executor, preset, history):
+    short = dataclasses.replace(preset, weights=type(preset.weights)(longest=4))
+    with pytest.raises(ValueError, match="at most 4 with these weights"):
+        jobs.submit(short, preset.request, "ann")
+    assert jobs.jobs("ann") == [] and history.entries("ann") == []
 
 
 def test_a_full_queue_is_refused_in_words_and_takes_jobs_again_later(jobs, executor, preset, history):

@@ -41,6 +41,7 @@ def test_a_preset_is_a_complete_valid_request(preset):
         (GOOD + "reqest: {}\n", ["pocket.yaml", "'reqest'", "Did you mean 'request'?"]),
         (GOOD.replace("prompt:", "promt:"), ["pocket.yaml", "request", "'promt'", "Did you mean 'prompt'?"]),
         (GOOD + "weights: {transformer: x}\n", ["pocket.yaml", "weights", "'transformer'"]),
+        (GOOD + "weights: {longest: 4}\n", ["pocket.yaml: request", "at most 4 with these weights, got 8"]),
         ("method: scetch\n", ["pocket.yaml", "there is no method 'scetch'"]),
         ("method: sketch\nrequest: {num_inference_steps: 2.5}\n", ["request: num_inference_steps", "2.5"]),
         ("method: sketch\nrequest: {num_inference_steps: 0}\n", ["pocket.yaml", "between 1 and 1000, got 0"]),

@@ -17,7 +17,7 @@ from studio.executors import make_executor
 from studio.history import History
 from studio.jobs import JobQueue
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
