@@ -1,0 +1,99 @@
+"""EchoVideo's released parts: the transformer needs only checking, the vision tower is cut out of SigLIP.
+
+python -m models.echovideo.convert check TRANSFORMER_FOLDER          names and shapes, nothing is written
+python -m models.echovideo.convert vision SIGLIP_FOLDER OUTPUT_FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from models.common.conversion import Renamed, check_names, write_folder
+from models.echovideo.transformer import EchoVideoTransformer3DModel
+
+VISION = "vision_model."
+LEFT_OUT = ("text_model.", "logit_scale", "logit_bias")  # SigLIP's other half
+
+
+def transformer_sources(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Renamed:
+    """The released names are the network's own: ConversionError on any other, on a missing one, on a wrong shape."""
+    with torch.device("meta"):
+        expected: Any = EchoVideoTransformer3DModel.from_config(dict(config))
+    renamed = Renamed(sources={name: (name, None) for name in tensors})
+    check_names(renamed, tensors, expected.state_dict(), "EchoVideo network")
+    return renamed
+
+
+def rename_vision(names: Iterable[str]) -> Renamed:
+    """SigLIP's names -> the vision model's, whose own prefix is gone since transformers 5."""
+    renamed = Renamed()
+    for name in names:
+        if name.startswith(VISION):
+            renamed.sources[name.removeprefix(VISION)] = (name, None)
+        else:
+            (renamed.ignored if name.startswith(LEFT_OUT) else renamed.unexpected).append(name)
+    return renamed
+
+
+def vision_sources(tensors: Mapping[str, Tensor], config: SiglipVisionConfig) -> Renamed:
+    """The vision tower of a SigLIP checkpoint, strict."""
+    with torch.device("meta"):
+        expected = SiglipVisionModel(config)
+    renamed = rename_vision(tensors)
+    check_names(renamed, tensors, expected.state_dict(), "SigLIP vision tower")
+    return renamed
+
+
+class FolderTensors(Mapping[str, Tensor]):
+    """The tensors of a folder's safetensors files, read one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob("*.safetensors"))
+        if not paths:
+            raise ValueError(f"{folder} holds no safetensors file.")
+        self.files = [safe_open(path, framework="pt") for path in paths]
+        self.places = {name: file for file in self.files for name in file.keys()}  # noqa: SIM118, not a dict
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.places[name].get_tensor(name)
+
+    def __iter__(self):
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Check or convert one part and say what was found."""
+    parser = argparse.ArgumentParser(prog="python -m models.echovideo.convert", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check")
+    check.add_argument("folder", type=Path)
+    vision = commands.add_parser("vision")
+    vision.add_argument("folder", type=Path)
+    vision.add_argument("output", type=Path)
+    options = parser.parse_args(argv)
+    tensors = FolderTensors(options.folder)
+    config = json.loads((options.folder / "config.json").read_text())
+    if options.command == "check":
+        renamed = transformer_sources(tensors, config)
+        print(f"transformer: all {len(renamed.sources)} tensors are the network's")
+        return
+    siglip = SiglipVisionConfig(**config.get("vision_config", config))
+    renamed = vision_sources(tensors, siglip)
+    write_folder(options.output, siglip, tensors, renamed)
+    print(f"vision tower: {len(renamed.sources)} tensors, {len(renamed.ignored)} of the text tower left out")
+
+
+if __name__ == "__main__":
+    main()
