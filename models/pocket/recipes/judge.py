@@ -42,6 +42,23 @@ def disturb(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     return (pixels * float(rng.uniform(0.92, 1.08)) + tint + noise).clamp(-1, 1)
 
 
+def freeze(pixels: Tensor, right: Tensor, rng: np.random.Generator, share: float = 0.15) -> tuple[Tensor, Tensor]:
+    """Some clips stopped at one frame, and told so: a judge must see movement, not guess it from where things are."""
+    pixels, right = pixels.clone(), right.clone()
+    questions = list(QUESTIONS)
+    motion, camera, action = (questions.index(q) for q in ("motion", "camera", "action"))
+    for index in np.flatnonzero(rng.random(len(pixels)) < share):
+        pixels[index] = pixels[index, int(rng.integers(pixels.shape[1]))].clone()
+        if right[index, motion] != UNKNOWN:
+            right[index, motion] = QUESTIONS["motion"].index("still")
+            right[index, camera] = QUESTIONS["camera"].index("still")
+        if right[index, questions.index("second shape")] != UNKNOWN:  # nothing moves: which of the two was meant?
+            for which in ("shape", "colour", "pattern", "second shape", "second colour"):
+                right[index, questions.index(which)] = UNKNOWN
+        right[index, action] = UNKNOWN
+    return pixels, right
+
+
 @torch.no_grad()
 def accuracy(judge: Judge, clips: np.ndarray, known: Tensor, device: torch.device) -> dict[str, float]:
     right = []
@@ -80,8 +97,8 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.02, 0.5))
         chosen = np.sort(rng.integers(len(clips), size=batch // rank.world))
-        pixels = disturb(to_model(torch.from_numpy(clips[chosen]).to(rank.device)), rng)
-        right = known[chosen].to(rank.device)
+        pixels, right = freeze(to_model(torch.from_numpy(clips[chosen])), known[chosen], rng)
+        pixels, right = disturb(pixels.to(rank.device), rng), right.to(rank.device)
         with autocast(rank.device):
             logits = judge(pixels)
         asked = [F.cross_entropy(logits[q].float(), right[:, i], ignore_index=UNKNOWN, reduction="sum")

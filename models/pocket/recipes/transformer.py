@@ -93,13 +93,16 @@ class Latents:
     def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
         self.clips = torch.from_numpy(np.array(open_latents(split)[rank.index :: rank.world]))
         self.scenes = [sample_scene(i, split) for i in range(rank.index, len(open_latents(split)), rank.world)]
+        solids = np.array([scene.person is None for scene in self.scenes])
+        # solids vary more than people do (shape x motion x camera x ground), so a clip of them comes twice an epoch
+        self.epoch = np.repeat(np.arange(len(solids)), np.where(solids, 2, 1))
         self.rank, self.tokenizer = rank, tokenizer
         self.order = np.zeros(0, np.int64)
 
     def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor]:
-        """Latents [batch, frames, channels, height, width] and token ids [batch, MAX_TOKENS]; every clip once an epoch."""
+        """Latents [batch, frames, channels, height, width] and token ids [batch, MAX_TOKENS]."""
         if len(self.order) < size:
-            self.order = rng.permutation(len(self.clips))
+            self.order = rng.permutation(self.epoch)
         chosen, self.order = self.order[:size], self.order[size:]
         words = ["" if rng.random() < dropped else caption(self.scenes[i], rng) for i in chosen]
         ids = text.tokenize(self.tokenizer, words)

@@ -1,0 +1,122 @@
+"""The recipes: what they train is what the studio runs, and an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from models.pocket.recipes import text
+from models.pocket.recipes.attention import MatmulAttention
+from models.pocket.recipes.training import AveragedWeights, Rank, Run, trapezoid
+from models.pocket.recipes.transformer import CONFIG, FRAMES, GROUP, SCHEDULER, Noise, TextToVideo, patchify
+from models.pocket.recipes.vae import frame_autoencoder, inflate
+
+RANK = Rank(0, 1, torch.device("cpu"))
+
+
+def test_the_inflated_vae_gives_every_frame_what_the_frame_network_gives() -> None:
+    torch.manual_seed(0)
+    frames = frame_autoencoder().eval()
+    with torch.no_grad():
+        for parameter in frames.parameters():  # leave the zero initialisation, so that every branch counts
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    video = inflate(frames, 1.0).eval()
+    clip = torch.rand(1, 3, 1, 16, 16) * 2 - 1
+    with torch.no_grad():
+        one = frames.decode(frames.encode(clip).latent_dist.mean).sample
+        same = video.decode(video.encode(clip).latent_dist.mean).sample
+        still = video.decode(video.encode(clip.expand(-1, -1, 6, -1, -1)).latent_dist.mean).sample
+    assert torch.allclose(one, same, atol=1e-5)
+    assert torch.allclose(still, one.expand_as(still), atol=1e-5)
+
+
+def test_training_forward_equals_the_network_the_studio_runs() -> None:
+    torch.manual_seed(0)
+    tokenizer = text.build_tokenizer()
+    model = TextToVideo(len(tokenizer)).eval()
+    latents, timestep = torch.randn(2, FRAMES, 8, 16, 16), torch.tensor([100, 900])
+    ids = text.tokenize(tokenizer, ["a red cube bounces", ""])
+    with torch.no_grad():
+        patches = model(latents, timestep, ids, torch.arange(FRAMES // GROUP), feature_cache=True)
+        words = model.text_encoder(ids).last_hidden_state
+        whole = model.transformer(latents, words, timestep, image_rotary_emb=(model.cos, model.sin)).sample
+    assert torch.allclose(patchify(whole), patches, atol=1e-5)
+
+
+def test_groups_seen_alone_stand_at_their_true_place() -> None:
+    """With attention cut between groups there would be no difference; here the position must reach the output."""
+    torch.manual_seed(0)
+    tokenizer = text.build_tokenizer()
+    model = TextToVideo(len(tokenizer)).eval()
+    latents, ids = torch.randn(1, GROUP, 8, 16, 16), text.tokenize(tokenizer, ["a cone rests"])
+    with torch.no_grad():
+        first, last = (model(latents, torch.tensor([500]), ids, torch.tensor([g]), False) for g in (0, 4))
+    assert (first - last).abs().max() > 1e-3
+
+
+def test_matmul_attention_equals_the_fused_one() -> None:
+    from diffusers.models.attention_processor import Attention, CogVideoXAttnProcessor2_0
+
+    torch.manual_seed(0)
+    layer = Attention(24, dim_head=16, heads=2, qk_norm="layer_norm", bias=True, out_bias=True, processor=None)
+    video, words = torch.randn(2, 12, 24), torch.randn(2, 5, 24)
+    rotary = (torch.randn(12, 16), torch.randn(12, 16))
+    arguments = (layer, video, words, None, rotary)
+    with torch.no_grad():
+        pairs = zip(MatmulAttention()(*arguments), CogVideoXAttnProcessor2_0()(*arguments), strict=True)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
+def test_noise_follows_the_zero_terminal_snr_schedule() -> None:
+    from diffusers import CogVideoXDDIMScheduler
+
+    scheduler = CogVideoXDDIMScheduler(**SCHEDULER)
+    clean, noise = torch.randn(2, 1, 1, 4, 4), torch.randn(2, 1, 1, 4, 4)
+    timestep = torch.tensor([999, 250])
+    noisy, velocity = Noise(scheduler, torch.device("cpu"))(clean, noise, timestep)
+    assert torch.allclose(noisy[0], noise[0], atol=1e-4)  # nothing of the clip is left at the end
+    assert torch.allclose(velocity, scheduler.get_velocity(clean, noise, timestep), atol=1e-5)
+
+
+def test_tokens_know_the_world_and_drop_punctuation() -> None:
+    tokenizer = text.build_tokenizer()
+    ids = text.tokenize(tokenizer, ["A red CUBE, bounces!", "a red cube bounces", "a zebra"])
+    assert torch.equal(ids[0], ids[1])
+    assert tokenizer.unk_token_id in ids[2] and tokenizer.unk_token_id not in ids[1]
+    assert ids.shape == (3, text.MAX_TOKENS)
+
+
+def test_a_run_resumes_with_its_clock_and_counts(tmp_path) -> None:
+    run = Run(tmp_path, 100.0, RANK)
+    assert run.resume() is None
+    run.step, run.samples, run.elapsed = 7, 56, 12.0
+    run.save(numbers=torch.arange(3))
+    again = Run(tmp_path, 100.0, RANK)
+    state = again.resume()
+    assert state is not None and torch.equal(state["numbers"], torch.arange(3))
+    assert (again.step, again.samples) == (7, 56)
+    assert 0.12 <= again.progress < 0.2
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_averaged_weights_approach_the_weights() -> None:
+    module = torch.nn.Linear(2, 2)
+    average = AveragedWeights(module, 0.9)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    for _ in range(200):
+        average.update(module)
+    assert torch.allclose(average.values["weight"], module.weight, atol=1e-4)
+
+
+def test_the_learning_rate_warms_up_holds_and_falls() -> None:
+    factors = [trapezoid(p, 0.1, 0.5) for p in np.linspace(0, 1, 101)]
+    assert factors[0] < 0.02 and factors[10] == factors[50] == 1.0
+    assert factors[75] == 0.5 and factors[100] == 0.0
+    assert trapezoid(1.0, 0.1, 0.0) == 1.0
+
+
+def test_the_transformer_is_small() -> None:
+    model = TextToVideo(len(text.build_tokenizer()))
+    assert sum(p.numel() for p in model.transformer.parameters()) * 2 < 9e6
+    assert CONFIG["in_channels"] == 8

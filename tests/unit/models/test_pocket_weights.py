@@ -1,0 +1,58 @@
+"""The weights in the repository do what docs/evidence.md says of them, on clips nobody trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.pocket.judge import QUESTIONS, UNKNOWN, answers, load_judge, truth
+from models.pocket.world import render_clip, sample_scene
+
+WEIGHTS = Path("models/pocket/weights")
+FRESH = 500_000  # seeds used nowhere else
+
+
+def test_weights_fit_a_plain_git_repository() -> None:
+    sizes = {path: path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()}
+    assert max(sizes.values()) < 9e6, max(sizes, key=lambda path: sizes[path])
+    assert sum(sizes.values()) < 40e6
+
+
+@pytest.mark.parametrize(("people", "least"), [(0.0, 34.0), (1.0, 31.0)], ids=["solids", "people"])
+def test_vae_keeps_whole_held_out_clips(people: float, least: float) -> None:
+    from diffusers import AutoencoderKLCogVideoX
+
+    vae = AutoencoderKLCogVideoX.from_pretrained(WEIGHTS / "cogvideox/vae").eval()
+    scores = []
+    for seed in range(FRESH, FRESH + 3):
+        frames = render_clip(sample_scene(seed, "held_out", people)).frames
+        pixels = torch.from_numpy(frames).permute(3, 0, 1, 2).float()[None] / 127.5 - 1
+        with torch.no_grad():
+            decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1)
+        scores.append(-10 * np.log10(float((decoded - pixels).square().mean()) / 4))
+    assert np.mean(scores) > least
+
+
+def test_the_judge_reads_fresh_renders() -> None:
+    judge, right = load_judge(), []
+    for seed in range(FRESH, FRESH + 40):
+        scene = sample_scene(seed, "test")
+        seen, wanted = answers(judge, torch.from_numpy(render_clip(scene).frames)), truth(scene)
+        right += [seen[q] == wanted[q] for q in QUESTIONS if wanted[q] != UNKNOWN]
+    assert np.mean(right) > 0.95
+
+
+def test_the_judge_is_not_fooled_by_a_still_picture() -> None:
+    """A frozen frame of a moving scene must not pass for the motion."""
+    judge, fooled, asked = load_judge(), 0, 0
+    for seed in range(FRESH, FRESH + 60):
+        scene = sample_scene(seed, "test", people=0.0)
+        if scene.solids[0].motion in ("bounces", "slides left", "slides right", "circles", "rises"):
+            frames = render_clip(scene).frames
+            frozen = np.repeat(frames[len(frames) // 2][None], len(frames), axis=0)
+            asked += 1
+            fooled += answers(judge, torch.from_numpy(frozen))["motion"] == truth(scene)["motion"]
+    assert asked > 10 and fooled <= asked // 4
