@@ -77,14 +77,22 @@ def check_names(
 
 
 def write_folder(
-    folder: Path, described: Any, tensors: Mapping[str, Tensor], renamed: Renamed, shard_bytes: int = SHARD_BYTES
+    folder: Path,
+    described: Any,
+    tensors: Mapping[str, Tensor],
+    renamed: Renamed,
+    shard_bytes: int = SHARD_BYTES,
+    stem: str = STEM,
 ) -> list[Path]:
-    """Config and shards in diffusers layout, one shard in memory at a time. `described`: the module, on meta."""
+    """Config and shards, one shard in memory at a time.
+
+    `described`: a diffusers module, which may be on meta, or a transformers config, whose files have the `stem` "model".
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shards = _plan(renamed, tensors, shard_bytes)
-    names = [f"{STEM}.safetensors"]
+    names = [f"{stem}.safetensors"]
     if len(shards) > 1:
-        names = [f"{STEM}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
+        names = [f"{stem}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     for name, shard in zip(names, shards, strict=True):
         save_file({key: pick(tensors, renamed.sources[key]) for key in shard}, folder / name, {"format": "pt"})
     if len(shards) > 1:
@@ -93,8 +101,9 @@ def write_folder(
             "metadata": {"total_size": total},
             "weight_map": {key: name for name, shard in zip(names, shards, strict=True) for key in shard},
         }
-        (folder / f"{STEM}.safetensors.index.json").write_text(json.dumps(index, indent=1))
-    described.save_config(folder)
+        (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    save_config = getattr(described, "save_config", None) or described.save_pretrained
+    save_config(folder)
     return [folder / name for name in names]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -50,6 +50,7 @@ class Face:
     identity: np.ndarray  # float32 [dim]
 
 
+@runtime_checkable
 class FaceDetector(Protocol):
     """Finds and recognises faces; `landmarks` and `recognise` are the second way, when `detect` finds none."""
 

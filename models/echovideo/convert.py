@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     siglip = SiglipVisionConfig(**config.get("vision_config", config))
     renamed = vision_sources(tensors, siglip)
-    write_folder(options.output, siglip, tensors, renamed)
+    write_folder(options.output, siglip, tensors, renamed, stem="model")
     print(f"vision tower: {len(renamed.sources)} tensors, {len(renamed.ignored)} of the text tower left out")
 
 

@@ -120,11 +120,7 @@ class EchoVideoPipeline:
         text = text if guided else text[1:]
         config = self.transformer.config
         rotary = rotary_for(config, latents.shape[1], latents.shape[3], latents.shape[4], latents.device)
-        solve = (
-            partial(_dpm_step, scheduler)
-            if isinstance(scheduler, CogVideoXDPMScheduler)
-            else partial(_step, scheduler)
-        )
+        solve = partial(_dpm_step if isinstance(scheduler, CogVideoXDPMScheduler) else _step, scheduler)
         denoised: Tensor | None = None
         for index, timestep in enumerate(timesteps):
             pair = torch.cat([latents, image], 2).expand(len(text), -1, -1, -1, -1)
