@@ -19,7 +19,7 @@ FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "ca
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """How one request field is shown and checked. `advanced` fields start folded away; `help` is one short sentence."""
+    """How one request field is shown and checked; `advanced` fields start folded away, `help` is one short sentence."""
 
     kind: FieldKind
     help: str
@@ -69,7 +69,9 @@ def slider(
 
 def choice(default: str, choices: tuple[str, ...], help: str, *, label: str = "", advanced: bool = False) -> Any:
     """One of a few names."""
-    return field(default=default, metadata={"info": FieldInfo("choice", help, label, choices=choices, advanced=advanced)})
+    return field(
+        default=default, metadata={"info": FieldInfo("choice", help, label, choices=choices, advanced=advanced)}
+    )
 
 
 def switch(default: bool, help: str, *, label: str = "", advanced: bool = False) -> Any:
@@ -89,7 +91,7 @@ def camera_path(default: str, help: str, *, label: str = "", advanced: bool = Fa
 
 @dataclass
 class Request:
-    """What a person can ask of a method. Subclasses add fields; every value is checked here, once; deeper code trusts it."""
+    """What a person can ask of a method. Every value is checked here, once; deeper code trusts it."""
 
     def __post_init__(self) -> None:
         for name, info in request_fields(type(self)).items():
@@ -195,7 +197,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The components of a method, and the pipeline that joins them ("package.module:Class", called with the components by name)."""
+    """The components of a method and the pipeline, "package.module:Class", that is called with them by name."""
 
     method: str
     pipeline: str
@@ -215,7 +217,7 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Method:
-    """A method as data. `weights` is a dataclass of sources; `recipe` turns it into components, without importing torch."""
+    """A method as data. `weights` is a dataclass of sources; `recipe` turns it into components, torch not imported."""
 
     name: str
     title: str

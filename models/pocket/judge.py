@@ -1,7 +1,8 @@
-"""The world's judge: a small network that names what a clip shows. Trained on renders only, it marks generated clips."""
+"""The world's judge: a small network, trained on renders only, that names what a clip shows."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import torch
@@ -78,7 +79,7 @@ class Judge(nn.Module):
         super().__init__()
         widths = (3, 24, 40, 72, 112)
         layers: list[nn.Module] = []
-        for width, following in zip(widths, widths[1:], strict=False):
+        for width, following in itertools.pairwise(widths):
             layers += [nn.Conv2d(width, following, 3, stride=2, padding=1), nn.GroupNorm(8, following), nn.SiLU()]
         self.frames = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 16, dim))
         self.time = nn.Parameter(torch.randn(max_frames, dim) * 0.02)

@@ -1,9 +1,8 @@
 """What the pocket clips show: prompts of scenes never trained on, clips marked by the judge, 95% intervals.
 
-    python -m tests.benchmark.pocket_quality [--clips 200] [--split test|held_out] [--set feature_cache=false] [--sheet FILE]
+    python -m tests.benchmark.pocket_quality [--clips 200] [--split held_out] [--set key=value] [--sheet FILE]
 
-The judge saw renders only; its own accuracy on held-out renders stands beside each number, and the same clips rendered
-and passed through the VAE show what the decoder alone costs.
+The judge saw renders only; its own accuracy on held-out renders stands beside each number.
 """
 
 from __future__ import annotations
@@ -58,10 +57,22 @@ def generate(preset: Preset, pipeline: Any, scenes: list[Scene], values: dict[st
     """One clip per scene from its caption (other words than in training may come, every attribute is named)."""
     clips = []
     for scene in scenes:
-        prompt = caption(scene, np.random.default_rng(scene.seed), omitted=0.0)
-        request = request_with(preset.request, {"prompt": prompt, "seed": scene.seed} | values)
+        request = request_with(preset.request, {"prompt": _words(scene), "seed": scene.seed} | values)
         clips.append(pipeline(request, lambda step: None)[0].frames)
     return clips
+
+
+def _words(scene: Scene) -> str:
+    return caption(scene, np.random.default_rng(scene.seed), omitted=0.0)
+
+
+def save_animation(clips: list[np.ndarray], path: Path, columns: int = 4, scale: int = 3) -> None:
+    """Clips in a grid as a looping WebP."""
+    rows = [np.concatenate(clips[i : i + columns], axis=2) for i in range(0, len(clips), columns)]
+    pictures = [Image.fromarray(frame) for frame in np.concatenate(rows, axis=1)]
+    size = (pictures[0].width * scale, pictures[0].height * scale)
+    large = [picture.resize(size, Image.Resampling.LANCZOS) for picture in pictures]
+    large[0].save(path, save_all=True, append_images=large[1:], duration=125, loop=0, quality=80, method=4)
 
 
 def table(scores: dict[str, list[bool]], ceiling: dict[str, float]) -> list[dict[str, Any]]:
@@ -80,10 +91,14 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     print(f"{'':16}{'clips':>6}{'right':>8}   95% interval   judge on renders")
     for row in rows:
         interval = f"{100 * row['low']:5.1f} .. {100 * row['high']:5.1f}"
-        print(f"{row['question']:16}{row['clips']:6d}{100 * row['right']:7.1f}%  {interval}   {100 * row['judge']:6.1f}%")
+        print(
+            f"{row['question']:16}{row['clips']:6d}{100 * row['right']:7.1f}%  {interval}   {100 * row['judge']:6.1f}%"
+        )
 
 
-def contact_sheet(clips: list[np.ndarray], captions: list[str], columns: int = 2, shown: int = 6, scale: int = 2) -> Image.Image:
+def contact_sheet(
+    clips: list[np.ndarray], captions: list[str], columns: int = 2, shown: int = 6, scale: int = 2
+) -> Image.Image:
     """Every clip as a row of frames under its caption."""
     tile, line = 64 * scale, 28
     rows = -(-len(clips) // columns)
@@ -105,33 +120,37 @@ def main() -> None:
     parser.add_argument("--split", choices=("test", "held_out"), default="test")
     parser.add_argument("--method", default="repvideo")
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
-    parser.add_argument("--sheet", type=Path, help="write a contact sheet of the first clips, unpicked")
-    parser.add_argument("--sheet-clips", type=int, default=24)
+    parser.add_argument(
+        "--sheet", type=Path, help="write a contact sheet of the test scenes of seeds 0 to 23, unpicked"
+    )
+    parser.add_argument("--animation", type=Path, help="write the first eight of them as one moving picture")
     options = parser.parse_args()
     preset = preset_for(options.method, "pocket")
     values = parse_values(type(preset.request), options.set)
     judge = load_judge()
     accuracy = json.loads(Path("models/pocket/weights/judge/accuracy.json").read_text())["accuracy"]
     scores: dict[str, list[bool]] = defaultdict(list)
-    shown: list[tuple[int, np.ndarray, str]] = []
     start = time.monotonic()
     with Registry("cpu").acquire(preset.recipe) as pipeline:
         for kind in ("solids", "people"):
-            scenes = scenes_of(kind, options.clips, options.split)
-            for index, scene in enumerate(scenes):
+            for scene in scenes_of(kind, options.clips, options.split):
                 (clip,) = generate(preset, pipeline, [scene], values)
                 for question, right in marks(judge, clip, scene).items():
                     scores[question].append(right)
-                if index < options.sheet_clips // 2:
-                    words = caption(scene, np.random.default_rng(scene.seed), omitted=0.0)
-                    shown.append((index, clip, f"seed {scene.seed}: {words}"))
-    seconds = (time.monotonic() - start) / (2 * options.clips)
+        marked = time.monotonic()
+        if options.sheet or options.animation:
+            scenes = [sample_scene(seed, "test") for seed in range(24)]
+            clips = generate(preset, pipeline, scenes, values)
+            words = [f"{scene.seed}: {_words(scene)}" for scene in scenes]
+            if options.sheet:
+                contact_sheet(clips, words).save(options.sheet)
+            if options.animation:
+                save_animation(clips[:8], options.animation)
+    seconds = (marked - start) / (2 * options.clips)
     rows = table(scores, accuracy)
-    print(f"{preset.key}, split {options.split}, {options.clips} clips of each kind, {' '.join(options.set) or 'preset settings'}")
+    asked = " ".join(options.set) or "preset settings"
+    print(f"{preset.key}, split {options.split}, {options.clips} clips of each kind, {asked}")
     print_table(rows)
-    if options.sheet:
-        shown.sort(key=lambda entry: entry[0])
-        contact_sheet([clip for _, clip, _ in shown], [words for _, _, words in shown]).save(options.sheet)
     print(json.dumps({"benchmark": "pocket_quality", "split": options.split, "set": options.set,
                       "seconds_per_clip": round(seconds, 2), "rows": rows}))  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Every recipe in order: clips, VAE, judge, latents, base, and RepVideo's two continuations. Each resumes where it stopped.
+"""Every recipe in order: clips, VAE, judge, latents, base, RepVideo's two continuations; each resumes where it stopped.
 
-    python -m models.pocket.recipes [--minutes 150] [--processes 2]
+python -m models.pocket.recipes [--minutes 150] [--processes 2]
 """
 
 from __future__ import annotations
@@ -9,13 +9,21 @@ import argparse
 import subprocess
 import sys
 
-# share of the training time each recipe gets; what the committed weights were made with on two cores is in docs/evidence.md
-SHARES = {"vae": 0.12, "judge": 0.08, "transformer base": 0.56, "transformer repvideo": 0.12, "transformer repvideo_off": 0.12}
+# share of the training time each recipe gets
+SHARES = {
+    "vae": 0.12,
+    "judge": 0.08,
+    "transformer base": 0.56,
+    "transformer repvideo": 0.12,
+    "transformer repvideo_off": 0.12,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m models.pocket.recipes", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=150, help="training time in all, without rendering and encoding")
+    parser.add_argument(
+        "--minutes", type=float, default=150, help="training time in all, without rendering and encoding"
+    )
     parser.add_argument("--clips", type=int, default=12_000)
     parser.add_argument("--processes", type=int, default=2, help="CPU processes; one process is used on a GPU")
     options = parser.parse_args()

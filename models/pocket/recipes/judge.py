@@ -1,6 +1,6 @@
 """Train the judge on renders (slightly blurred, noisy and tinted, so that it reads imperfect clips too).
 
-    python -m models.pocket.recipes.judge --seconds 420
+python -m models.pocket.recipes.judge --seconds 420
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from torch.nn import functional as F
 
 from models.pocket.judge import QUESTIONS, UNKNOWN, WEIGHTS, Judge, truth
 from models.pocket.recipes.dataset import STATE, open_clips
-from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, set_learning_rate
-from models.pocket.recipes.training import trapezoid
+from models.pocket.recipes.training import (
+    AveragedWeights,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    set_learning_rate,
+    trapezoid,
+)
 from models.pocket.recipes.vae import to_model
 from models.pocket.world import sample_scene
 

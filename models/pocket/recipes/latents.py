@@ -1,4 +1,4 @@
-"""The rendered clips through the VAE, once: `<folder>/<split>.latents.npy` float16 [clips, frames, channels, height, width].
+"""The rendered clips through the VAE, once: `<split>.latents.npy`, float16 [clips, frames, channels, height, width].
 
 Latents are already multiplied by the VAE's scaling factor. A few threads' work is split by clip over processes.
     python -m models.pocket.recipes.latents
@@ -29,7 +29,7 @@ def open_latents(split: str, folder: Path = STATE) -> np.ndarray:
 
 
 def frame_encoder() -> tuple[nn.Module, float]:
-    """The saved video VAE as the per-frame network it is (the past taps of its convolutions are zero), and its scaling."""
+    """The saved video VAE as the per-frame network it is (its convolutions' past taps are zero), and its scaling."""
     vae = AutoencoderKLCogVideoX.from_pretrained(WEIGHTS / "vae")
     frames = frame_autoencoder()
     full = dict(vae.named_modules())  # pyright: ignore[reportAttributeAccessIssue]
@@ -57,7 +57,10 @@ def encode(rank: Rank, split: str) -> None:
             mean = vae.encode(pixels).latent_dist.mean  # pyright: ignore[reportCallIssue]
         latents[index] = (mean.float() * scale).squeeze(2).cpu().numpy().astype(np.float16)
         if rank.first and done % 500 == 0:
-            print(f"{split}: {done}/{len(mine)} clips of this process, {done / (time.monotonic() - start):.1f}/s", flush=True)
+            print(
+                f"{split}: {done}/{len(mine)} clips of this process, {done / (time.monotonic() - start):.1f}/s",
+                flush=True,
+            )
 
 
 def main() -> None:

@@ -162,7 +162,11 @@ class Run:
 
     def save(self, **state: Any) -> None:
         """Write the state beside the last one, then put it in its place."""
-        clock = {"elapsed": self.elapsed + time.monotonic() - self._started, "step": self.step, "samples": self.samples}
+        clock = {
+            "elapsed": self.elapsed + time.monotonic() - self._started,
+            "step": self.step,
+            "samples": self.samples,
+        }
         partial = self.folder / "state.partial"
         torch.save(state | {"clock": clock}, partial)
         partial.replace(self.folder / "state.pt")
@@ -182,7 +186,8 @@ class Run:
 
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where it is faster: on GPUs, and on CPUs that have it."""
-    fast = device.type == "cuda" or torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = device.type == "cuda" or bf16
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(fast))
 
 

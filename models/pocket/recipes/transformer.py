@@ -25,8 +25,16 @@ from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.dataset import STATE
 from models.pocket.recipes.latents import open_latents
-from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, set_learning_rate
-from models.pocket.recipes.training import trapezoid
+from models.pocket.recipes.training import (
+    AveragedWeights,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    set_learning_rate,
+    trapezoid,
+)
 from models.pocket.recipes.vae import WEIGHTS
 from models.pocket.world import caption, sample_scene
 from models.repvideo.transformer import RepVideoTransformer3DModel
@@ -68,7 +76,9 @@ class TextToVideo(nn.Module):
         [batch, len(groups) * GROUP, channels, height, width] that stand at `groups` of the clip."""
         network = self.transformer
         words = self.text_encoder(ids).last_hidden_state
-        rows = (groups[:, None] * self.tokens_per_group + torch.arange(self.tokens_per_group, device=groups.device)).flatten()
+        rows = (
+            groups[:, None] * self.tokens_per_group + torch.arange(self.tokens_per_group, device=groups.device)
+        ).flatten()
         embed = network.patch_embed
         table = embed.pos_embedding[:, text.MAX_TOKENS + rows]
         video = embed.proj(patchify(noisy)) + table.to(noisy.dtype)
@@ -196,7 +206,9 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     everything = torch.arange(FRAMES // GROUP, device=rank.device)
     losses: list[float] = []
     while (progress := run.progress) < 1:
-        set_learning_rate(both, trapezoid(progress, 0.01, DECAY) if stage == "base" else trapezoid(progress, 0.05, 0.9))
+        set_learning_rate(
+            both, trapezoid(progress, 0.01, DECAY) if stage == "base" else trapezoid(progress, 0.05, 0.9)
+        )
         seen = groups_seen(progress, draw_together(rank)) if stage == "base" else FRAMES // GROUP
         size = (batch if seen == FRAMES // GROUP else 2 * batch) // rank.world
         groups = everything[torch.randperm(FRAMES // GROUP)[:seen].sort().values]
@@ -233,7 +245,9 @@ def _save(run: Run, model: TextToVideo, average: AveragedWeights, both: list[tor
              optimizers=[o.state_dict() for o in both])  # fmt: skip
 
 
-def _shadow_loss(model: TextToVideo, average: AveragedWeights, test: Latents, noise: Noise, cache: bool) -> dict[str, float]:
+def _shadow_loss(
+    model: TextToVideo, average: AveragedWeights, test: Latents, noise: Noise, cache: bool
+) -> dict[str, float]:
     live = {name: p.detach().clone() for name, p in model.named_parameters()}
     average.copy_to(model)
     numbers = evaluate(model, test, noise, cache)

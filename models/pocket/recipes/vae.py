@@ -18,13 +18,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.pocket.recipes.dataset import STATE, open_clips
-from models.pocket.recipes.training import AveragedWeights, Rank, Run, autocast, launch, optimizers, psnr
-from models.pocket.recipes.training import set_learning_rate, trapezoid
+from models.pocket.recipes.training import (
+    AveragedWeights,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    psnr,
+    set_learning_rate,
+    trapezoid,
+)
 from models.pocket.world import sample_scene
 
 WEIGHTS = Path("models/pocket/weights/cogvideox")
 CONFIG = {
-    "in_channels": 3, "out_channels": 3, "latent_channels": 8, "block_out_channels": (16, 32, 64), "layers_per_block": 1,
+    "in_channels": 3, "out_channels": 3, "latent_channels": 8, "block_out_channels": (16, 32, 64),
+    "layers_per_block": 1,
     "down_block_types": ("CogVideoXDownBlock3D",) * 3, "up_block_types": ("CogVideoXUpBlock3D",) * 3,
     "norm_num_groups": 8, "temporal_compression_ratio": 1, "sample_height": 64, "sample_width": 64,
     "use_quant_conv": False, "use_post_quant_conv": False,
@@ -84,7 +94,7 @@ def _to_frames(module: nn.Module) -> None:
 
 
 def inflate(frames: AutoencoderKLCogVideoX, latent_std: float) -> AutoencoderKLCogVideoX:
-    """The video network with the same function on every frame; `scaling_factor` brings its latents to unit variance."""
+    """The video network with the same function on every frame; `scaling_factor` makes its latents' variance one."""
     vae = AutoencoderKLCogVideoX(**CONFIG, scaling_factor=round(1.0 / latent_std, 5))
     state = frames.state_dict()
     full = vae.state_dict()
@@ -134,7 +144,11 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     torch.manual_seed(0)
     run = Run(STATE / "vae", seconds, rank)
     vae = frame_autoencoder().to(rank.device)
-    muon = [m.weight for n, m in vae.named_modules() if isinstance(m, FrameConv) and m.kernel == 3 and min(m.weight.shape) >= 16]
+    muon = [
+        m.weight
+        for n, m in vae.named_modules()
+        if isinstance(m, FrameConv) and m.kernel == 3 and min(m.weight.shape) >= 16
+    ]
     ids = {id(p) for p in muon}
     both = optimizers(muon, [p for p in vae.parameters() if id(p) not in ids], 0.013, 4e-3)
     average = AveragedWeights(vae, 0.998)
@@ -196,7 +210,10 @@ def export(frames: AutoencoderKLCogVideoX, clips: np.ndarray, device: torch.devi
     rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
     colours = F.avg_pool2d(pixels.squeeze(2), 4).movedim(1, -1).flatten(0, -2).cpu()
     solution = torch.linalg.lstsq(rows, colours).solution
-    save_file({"weight": solution[:-1].T.contiguous(), "bias": solution[-1].contiguous()}, WEIGHTS / "vae/preview.safetensors")
+    save_file(
+        {"weight": solution[:-1].T.contiguous(), "bias": solution[-1].contiguous()},
+        WEIGHTS / "vae/preview.safetensors",
+    )
 
 
 def main() -> None:

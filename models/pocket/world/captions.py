@@ -43,6 +43,11 @@ SYNONYMS = {
     "blond": ("blond", "yellow"),
 }
 OMITTED = 0.12
+FILLERS = (
+    "a an the person with skin hair eyes glasses and shirt hat cap beard in front of wall bald long short curly on next to "
+    "beside camera pans orbits left right moves closer away zooms out striped plain at under with static shot wears "
+    "wearing background is still video cartoon"
+)
 
 
 def caption(scene: Scene, rng: np.random.Generator | None = None, omitted: float = OMITTED) -> str:
@@ -57,11 +62,7 @@ def vocabulary() -> list[str]:
     """Every word the grammar can write."""
     from models.pocket.world import scene as names
 
-    words = set(
-        "a an the person with skin hair eyes glasses and shirt hat cap beard in front of wall bald long short curly "
-        "on next to beside camera pans orbits left right moves closer away zooms out striped plain at under with "
-        "static shot wears wearing background is still video cartoon".split()
-    )
+    words = set(FILLERS.split())
     for table in (names.COLOURS, names.SHAPES, names.MOTIONS, names.CAMERAS, names.GROUNDS, names.SKIES, names.SKINS,
                   names.HAIR_COLOURS, names.HAIR_STYLES, names.EYES, names.ACTIONS, names.WALLS):  # fmt: skip
         for entry in table:
@@ -133,5 +134,7 @@ def _person(scene: Scene, person: Person, rng: np.random.Generator | None, omitt
         text += " with " + (", ".join(looks[:-1]) + " and " + looks[-1] if len(looks) > 1 else looks[0])
     text += f" {_say(person.action, rng)}"
     if _keep(rng, omitted):
-        text += f" in front of a {scene.wall} wall" if rng is None or rng.random() < 0.6 else f", {scene.wall} background"
+        text += (
+            f" in front of a {scene.wall} wall" if rng is None or rng.random() < 0.6 else f", {scene.wall} background"
+        )
     return text

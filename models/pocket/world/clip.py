@@ -47,7 +47,8 @@ def render_clip(
     mask = np.empty((num_frames, height, width), np.uint8)
     matrix = cameras.intrinsics(height, width)
     trace_clip(
-        rows, painted, np.ascontiguousarray(poses, np.float64), matrix[0, 0], WALL if face else GROUNDS.index(scene.ground),
+        rows, painted, np.ascontiguousarray(poses, np.float64), matrix[0, 0],
+        WALL if face else GROUNDS.index(scene.ground),
         SKIES.index(scene.sky), np.asarray(WALLS[scene.wall]), np.asarray(scene.hills, np.float64), supersample,
         frames, depth, mask,
     )  # fmt: skip

@@ -10,7 +10,9 @@ from models.pocket.world.scene import COLOURS, EYES, HAIR_COLOURS, SKINS, Person
 
 ELLIPSOID, BOX, CYLINDER, CONE, TORUS = range(5)
 PLAIN, STRIPED, FACE = range(3)
-KIND, CENTRE, ROTATION, HALF, COLOUR, SECOND, PATTERN, OWNER, CUT, REACH, FIELDS = 0, 1, 4, 13, 16, 19, 22, 23, 24, 28, 29
+# where a row keeps what: kind, centre, rotation, half sizes, two colours, pattern, owner, cutting plane, squared reach
+KIND, CENTRE, ROTATION, HALF, COLOUR, SECOND = 0, 1, 4, 13, 16, 19
+PATTERN, OWNER, CUT, REACH, FIELDS = 22, 23, 24, 28, 29
 KINDS = {"sphere": ELLIPSOID, "cube": BOX, "cylinder": CYLINDER, "cone": CONE, "torus": TORUS}
 
 # The face as numbers: skin, hair, eyes (rgb each), glasses, beard, smile, mouth open, blink, gaze, eye spacing, brows
@@ -118,9 +120,14 @@ def _person(person: Person, t: float) -> tuple[list[np.ndarray], np.ndarray]:
         sides = [
             _row(ELLIPSOID, at((s * 0.92, -0.55, -0.28)), (0.24, 0.92, 0.36), hair, turn=turn) for s in (-1.0, 1.0)
         ]
-        hairs = [_row(ELLIPSOID, at((0, 0.06, -0.08)), head * 1.10, hair, turn=turn, cut=(0, 0.80, -0.60, 0.22)), *sides]
+        hairs = [
+            _row(ELLIPSOID, at((0, 0.06, -0.08)), head * 1.10, hair, turn=turn, cut=(0, 0.80, -0.60, 0.22)),
+            *sides,
+        ]
     elif style == "curly":
-        puffs = [_row(ELLIPSOID, at((s * 0.80, 0.50, -0.20)), (0.40, 0.42, 0.42), hair, turn=turn) for s in (-1.0, 1.0)]
+        puffs = [
+            _row(ELLIPSOID, at((s * 0.80, 0.50, -0.20)), (0.40, 0.42, 0.42), hair, turn=turn) for s in (-1.0, 1.0)
+        ]
         hairs = [_row(ELLIPSOID, at((0, 0.62, -0.25)), (0.80, 0.62, 0.74), hair, turn=turn), *puffs]
     colour = COLOURS[person.hat_colour]
     if person.hat == "cap":

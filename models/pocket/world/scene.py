@@ -20,17 +20,27 @@ GROUNDS = ("grass", "sand", "stone", "checkered")
 SKIES = ("day", "sunset", "night")
 
 SKINS = {"light": (0.98, 0.80, 0.68), "tan": (0.80, 0.56, 0.38), "dark": (0.42, 0.26, 0.17)}
-HAIR_COLOURS = {"black": (0.07, 0.06, 0.07), "blond": (0.96, 0.84, 0.40), "red": (0.76, 0.26, 0.06), "white": (0.92, 0.92, 0.93)}
+HAIR_COLOURS = {
+    "black": (0.07, 0.06, 0.07),
+    "blond": (0.96, 0.84, 0.40),
+    "red": (0.76, 0.26, 0.06),
+    "white": (0.92, 0.92, 0.93),
+}
 HAIR_STYLES = ("short", "long", "curly", "bald")
 EYES = {"brown": (0.32, 0.17, 0.06), "blue": (0.15, 0.42, 0.92), "green": (0.15, 0.60, 0.28)}
 HATS = ("none", "cap", "wizard hat")
 ACTIONS = ("smiles", "nods", "looks around", "turns left", "turns right", "talks")
-WALLS = {"blue": (0.38, 0.56, 0.88), "green": (0.44, 0.72, 0.46), "grey": (0.62, 0.63, 0.66), "pink": (0.93, 0.60, 0.72)}
+WALLS = {
+    "blue": (0.38, 0.56, 0.88),
+    "green": (0.44, 0.72, 0.46),
+    "grey": (0.62, 0.63, 0.66),
+    "pink": (0.93, 0.60, 0.72),
+}
 
 
 @dataclass(frozen=True)
 class Solid:
-    """A solid on the ground. `size` is its radius in world units; `place` its ground position (x, z); `turn` in radians."""
+    """A solid on the ground. `size`: radius in world units; `place`: ground position (x, z); `turn` in radians."""
 
     shape: str
     colour: str

@@ -27,6 +27,28 @@ jit = nb.njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @jit
+def _to_local(row, x, y, z):
+    """A direction of the world in a primitive's axes."""
+    a, b, c = ROTATION, ROTATION + 3, ROTATION + 6
+    return (
+        row[a] * x + row[b] * y + row[c] * z,
+        row[a + 1] * x + row[b + 1] * y + row[c + 1] * z,
+        row[a + 2] * x + row[b + 2] * y + row[c + 2] * z,
+    )
+
+
+@jit
+def _to_world(row, x, y, z):
+    """A direction in a primitive's axes, in the world."""
+    a, b, c = ROTATION, ROTATION + 3, ROTATION + 6
+    return (
+        row[a] * x + row[a + 1] * y + row[a + 2] * z,
+        row[b] * x + row[b + 1] * y + row[b + 2] * z,
+        row[c] * x + row[c + 1] * y + row[c + 2] * z,
+    )
+
+
+@jit
 def _hit_torus(ox, oy, oz, dx, dy, dz):
     """Sphere tracing of a unit torus standing upright (axis z, ring radius 1 - TUBE), in scaled local space."""
     b = ox * dx + oy * dy + oz * dz
@@ -62,10 +84,9 @@ def _hit(row, ox, oy, oz, dx, dy, dz, out):
     hx, hy, hz = row[HALF], row[HALF + 1], row[HALF + 2]
     if kind == TORUS:
         hz = hx
-    lx, ly, lz = (row[ROTATION + 0] * px + row[ROTATION + 3] * py + row[ROTATION + 6] * pz) / hx, (row[ROTATION + 1] * px + row[ROTATION + 4] * py + row[ROTATION + 7] * pz) / hy, (
-        row[ROTATION + 2] * px + row[ROTATION + 5] * py + row[ROTATION + 8] * pz) / hz  # fmt: skip
-    vx, vy, vz = (row[ROTATION + 0] * dx + row[ROTATION + 3] * dy + row[ROTATION + 6] * dz) / hx, (row[ROTATION + 1] * dx + row[ROTATION + 4] * dy + row[ROTATION + 7] * dz) / hy, (
-        row[ROTATION + 2] * dx + row[ROTATION + 5] * dy + row[ROTATION + 8] * dz) / hz  # fmt: skip
+    lx, ly, lz = _to_local(row, px, py, pz)
+    vx, vy, vz = _to_local(row, dx, dy, dz)
+    lx, ly, lz, vx, vy, vz = lx / hx, ly / hy, lz / hz, vx / hx, vy / hy, vz / hz
     best = FAR
     if kind == ELLIPSOID:
         a = vx * vx + vy * vy + vz * vz
@@ -174,7 +195,11 @@ def _paint_face(face, x, y, z, rgb):
             rgb[k] = face[3 + k] * 0.75
     if face[9] > 0.5:
         ring = math.sqrt(ex * ex + ey * ey)
-        if abs(ring - 0.245) < 0.038 or (abs(x) < apart - 0.22 and abs(ey) < 0.034) or (abs(x) > apart + 0.22 and abs(ey) < 0.034):
+        if (
+            abs(ring - 0.245) < 0.038
+            or (abs(x) < apart - 0.22 and abs(ey) < 0.034)
+            or (abs(x) > apart + 0.22 and abs(ey) < 0.034)
+        ):
             for k in range(3):
                 rgb[k] = 0.05
     mx, my = x, y + 0.50 - jaw * 0.5
@@ -193,8 +218,8 @@ def _sky(dx, dy, dz, sky, hills, rgb):
     """Sky gradient with hills along the horizon; the hills are a function of azimuth, so they turn with the camera."""
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     e, azimuth = dy / length, math.atan2(dx, -dz)
-    ridge = 0.075 + 0.040 * math.sin(3 * azimuth + hills[0]) + 0.034 * math.sin(7 * azimuth + hills[1]) + 0.018 * math.sin(
-        13 * azimuth + hills[2])  # fmt: skip
+    ridge = 0.075 + 0.040 * math.sin(3 * azimuth + hills[0])
+    ridge += 0.034 * math.sin(7 * azimuth + hills[1]) + 0.018 * math.sin(13 * azimuth + hills[2])
     up = min(max(e / 0.42, 0.0), 1.0)
     if sky == 0:
         rgb[0], rgb[1], rgb[2] = 0.80 - 0.45 * up, 0.90 - 0.28 * up, 0.98
@@ -212,7 +237,7 @@ def _sky(dx, dy, dz, sky, hills, rgb):
 
 @jit
 def _ground(x, z, far, ground, rgb):
-    """Each ground carries a pattern fixed to the world, so that a moving camera can be seen; it fades with distance."""
+    """Each ground has a pattern fixed to the world, so that a moving camera can be seen; it fades with distance."""
     fade = math.exp(-max(far - 5.0, 0.0) * 0.16)
     if ground == 0:
         band = 0.5 + 0.5 * math.sin(2.2 * x)
@@ -272,7 +297,7 @@ def _trace(rows, face, ox, oy, oz, dx, dy, dz, ground, sky, wall, hills, rgb, wo
     lx, ly, lz = work[0], work[1], work[2]
     hz = row[HALF] if int(row[0]) == TORUS else row[HALF + 2]
     nx, ny, nz = work[3] / row[HALF], work[4] / row[HALF + 1], work[5] / hz
-    wx, wy, wz = row[ROTATION + 0] * nx + row[ROTATION + 1] * ny + row[ROTATION + 2] * nz, row[ROTATION + 3] * nx + row[ROTATION + 4] * ny + row[ROTATION + 5] * nz, row[ROTATION + 6] * nx + row[ROTATION + 7] * ny + row[ROTATION + 8] * nz
+    wx, wy, wz = _to_world(row, nx, ny, nz)
     size = math.sqrt(wx * wx + wy * wy + wz * wz) + 1e-9
     wx, wy, wz = wx / size, wy / size, wz / size
     if wx * dx + wy * dy + wz * dz > 0:  # the inner side of a cut shell
