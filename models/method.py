@@ -19,7 +19,7 @@ FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "ca
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """How one request field is shown and checked; `advanced` fields start folded away, `help` is one short sentence."""
+    """How one request field is shown and checked; `advanced` fields start folded away, `help` is a short sentence."""
 
     kind: FieldKind
     help: str

@@ -1,4 +1,4 @@
-"""Every recipe in order: clips, VAE, judge, latents, base, RepVideo's two continuations; each resumes where it stopped.
+"""Every recipe in order: clips, VAE, judge, latents, base, two continuations; each resumes where it stopped.
 
 python -m models.pocket.recipes [--minutes 150] [--processes 2]
 """
