@@ -44,9 +44,9 @@ SYNONYMS = {
 }
 OMITTED = 0.12
 FILLERS = (
-    "a an the person with skin hair eyes glasses and shirt hat cap beard in front of wall bald long short curly on next "
-    "to beside camera pans orbits left right moves closer away zooms out striped plain at under with static shot wears "
-    "wearing background is still video cartoon"
+    "a an the person with skin hair eyes glasses and shirt hat cap beard in front of wall bald long short "
+    "curly on next to beside camera pans orbits left right moves closer away zooms out striped plain at "
+    "under with static shot wears wearing background is still video cartoon"
 )
 
 
