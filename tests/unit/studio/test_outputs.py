@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -54,6 +57,24 @@ def test_colours_come_back(spec, tmp_path):
     clip = square()
     error = np.abs(decode(save([clip], spec, tmp_path).paths[0]).astype(int) - clip.frames).mean()
     assert error < 3
+
+
+def test_the_same_frames_give_the_same_video_whatever_was_in_memory_before(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from models.method import Clip
+from studio.outputs import _write_video
+random = np.random.default_rng(0)
+texture = np.kron(random.integers(0, 250, (16, 16, 3)), np.ones((4, 4, 1)))
+frames = np.stack([np.roll(texture, t, 1) + random.integers(0, 6, (64, 64, 3)) for t in range(20)]).astype(np.uint8)
+_write_video(Clip(frames, 8), Path(sys.argv[1]), {"method": "m", "seed": 1})
+"""
+    for fill in ("1", "170", "254"):  # glibc fills what it hands out with a byte derived from this
+        command = [sys.executable, "-c", code, tmp_path / f"{fill}.mp4"]
+        subprocess.run(command, env=os.environ | {"MALLOC_PERTURB_": fill}, check=True)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_settings_come_back_whole(spec, tmp_path, preset):
@@ -126,9 +147,6 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(spec, tmp_path, monkeypatch,
 
 def test_a_real_limit_on_file_size_leaves_nothing_behind(tmp_path):
     """The kernel refuses bytes beyond the limit, as it does on a full disk; in a process of its own."""
-    import subprocess
-    import sys
-
     code = """
 import resource, signal, sys
 from pathlib import Path
