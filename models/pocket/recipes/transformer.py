@@ -179,10 +179,11 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     if stage == "base":
         nn.init.zeros_(model.transformer.proj_out.weight)
         nn.init.zeros_(model.transformer.proj_out.bias)
+    model.text_encoder.requires_grad_(stage == "base")  # one text encoder serves all of them
     muon, adamw, gates = [], [], [model.transformer.learnable_gating]
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
-        if parameter is not gates[0]:
+        if parameter is not gates[0] and parameter.requires_grad:
             (muon if matrix else adamw).append(parameter)
     both = optimizers(muon, adamw, 2e-3 * lr, 1e-3 * lr)
     if feature_cache:  # a handful of scalars that start at zero and have little time: a larger step
@@ -195,7 +196,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
             optimizer.load_state_dict(saved)
     elif start:
         beginning = torch.load(STATE / start / "state.pt", map_location=rank.device, weights_only=True)
-        model.load_state_dict(beginning["average"], strict=False)
+        model.load_state_dict(beginning["average"], strict=False)  # all but buffers
         nn.init.constant_(model.transformer.learnable_gating, 0.0)
         average = AveragedWeights(model, 0.998)
         average.step = 500
