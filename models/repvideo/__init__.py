@@ -1,7 +1,7 @@
 """RepVideo: text to video, steadied by features shared between neighbouring layers."""
 
 from models.method import Ablation, Method
-from models.repvideo.config import RepVideoRequest, Weights, recipe
+from models.repvideo.config import RepVideoRequest, Weights, check, recipe
 
 METHOD = Method(
     name="repvideo",
@@ -11,6 +11,7 @@ METHOD = Method(
     request=RepVideoRequest,
     weights=Weights,
     recipe=recipe,
+    check=check,
     ablations=(
         Ablation(
             "feature_cache",
