@@ -117,6 +117,7 @@ def contact_sheet(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=200, help="of each kind: solids and people")
+    parser.add_argument("--kind", choices=("both", "solids", "people"), default="both")
     parser.add_argument("--split", choices=("test", "held_out"), default="test")
     parser.add_argument("--method", default="repvideo")
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
@@ -132,7 +133,8 @@ def main() -> None:
     scores: dict[str, list[bool]] = defaultdict(list)
     start = time.monotonic()
     with Registry("cpu").acquire(preset.recipe) as pipeline:
-        for kind in ("solids", "people"):
+        kinds = ("solids", "people") if options.kind == "both" else (options.kind,)
+        for kind in kinds:
             for scene in scenes_of(kind, options.clips, options.split):
                 (clip,) = generate(preset, pipeline, [scene], values)
                 for question, right in marks(judge, clip, scene).items():
@@ -146,7 +148,7 @@ def main() -> None:
                 contact_sheet(clips, words).save(options.sheet)
             if options.animation:
                 save_animation(clips[:8], options.animation)
-    seconds = (marked - start) / (2 * options.clips)
+    seconds = (marked - start) / (len(kinds) * options.clips)
     rows = table(scores, accuracy)
     asked = " ".join(options.set) or "preset settings"
     print(f"{preset.key}, split {options.split}, {options.clips} clips of each kind, {asked}")
