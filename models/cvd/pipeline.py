@@ -9,11 +9,15 @@ from torch import Tensor
 
 from models.common.animatediff.frames import check_size, decode_frames, draw_latents, preview
 from models.common.animatediff.prompts import encode_prompts
+from models.common.animatediff.schedule import NOISE_LEVELS
 from models.cvd.cameras import ViewCameras, view_cameras
 from models.cvd.config import CvdRequest
 from models.cvd.epipolar_attention import EpipolarBias, random_slopes
 from models.cvd.sampler import GeneratorDraws, Schedule, ViewDenoiser
 from models.method import Clip, OnStep, Step
+
+SCHEDULE = {**NOISE_LEVELS, "timestep_spacing": "leading", "set_alpha_to_one": True}
+"""DDIM as in the authors' inference_config.yaml, whatever the base's scheduler file says."""
 
 
 class CvdPipeline:
@@ -80,7 +84,9 @@ class CvdPipeline:
     def denoise(
         self, denoiser: ViewDenoiser, latents: Tensor, request: CvdRequest, generator: torch.Generator, on_step: OnStep
     ) -> Tensor:
-        scheduler = type(self.scheduler).from_config(self.scheduler.config)  # its state belongs to this job
+        scheduler = type(self.scheduler).from_config(
+            self.scheduler.config, **SCHEDULE
+        )  # its state belongs to this job
         scheduler.set_timesteps(request.num_inference_steps, device=latents.device)
         paper = Schedule.of_paper(request.num_views if request.synchronized else 1)
         schedule = Schedule(request.repeats or paper.repeats, request.rounds or paper.rounds)

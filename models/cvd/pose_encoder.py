@@ -5,6 +5,8 @@ Names are the released checkpoint's. Source: CameraCtrl cameractrl/models/pose_a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.attention import FeedForward
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
@@ -22,7 +24,7 @@ class CameraPoseEncoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        channels: tuple[int, ...] = (320, 640, 1280, 1280),
+        channels: Sequence[int] = (320, 640, 1280, 1280),
         layers_per_level: int = 2,
         downscale_factor: int = 8,
         num_attention_heads: int = 8,

@@ -93,11 +93,12 @@ class ViewDenoiser:
         copies = len(self.text)
         synchronization = None if self.bias is None else Synchronization(partners, self.bias)
         noise_pred = self.unet(
-            latents.repeat_interleave(copies, dim=0),
+            latents.repeat_interleave(copies, dim=0).to(self.text.dtype),
             timestep,
             self.text.repeat(len(latents), 1, 1),
             ViewConditions(self.pose_features, synchronization),
         )
+        noise_pred = noise_pred.to(latents.dtype)  # the network may run in half precision, the steps do not
         if copies == 1:
             return noise_pred
         without, with_prompt = noise_pred.unflatten(0, (-1, copies)).unbind(1)

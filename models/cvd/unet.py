@@ -3,6 +3,7 @@ cross-view module. Names and numbers agree with CVD's released network (spec_cvd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diffusers.configuration_utils import register_to_config
@@ -113,9 +114,9 @@ class CollaborativeUNet(UNetMotionModel):
         sample_size: int | None = 32,
         in_channels: int = 4,
         out_channels: int = 4,
-        down_block_types: tuple[str, ...] = (*["CrossAttnDownBlockMotion"] * 3, "DownBlockMotion"),
-        up_block_types: tuple[str, ...] = ("UpBlockMotion", *["CrossAttnUpBlockMotion"] * 3),
-        block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280),
+        down_block_types: Sequence[str] = (*["CrossAttnDownBlockMotion"] * 3, "DownBlockMotion"),
+        up_block_types: Sequence[str] = ("UpBlockMotion", *["CrossAttnUpBlockMotion"] * 3),
+        block_out_channels: Sequence[int] = (320, 640, 1280, 1280),
         layers_per_block: int = 2,
         norm_num_groups: int = 32,
         cross_attention_dim: int = 768,

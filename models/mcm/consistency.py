@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 SIGMA_DATA = 0.5
@@ -23,7 +23,7 @@ Video = Float[Tensor, "batch channels frames height width"]
 
 
 def boundary_scalings(
-    timesteps: Int[Tensor, " batch"], timestep_scaling: float = TIMESTEP_SCALING
+    timesteps: Shaped[Tensor, " batch"], timestep_scaling: float = TIMESTEP_SCALING
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """(c_skip, c_out): f is the identity at t = 0, and almost exactly x0 from the first trained timestep on."""
     scaled = timestep_scaling * timesteps

@@ -10,16 +10,10 @@ from diffusers import DDIMScheduler, LCMScheduler, UNet3DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.common.animatediff.schedule import NOISE_LEVELS
 from models.mcm.consistency import TIMESTEP_SCALING
 
-ANIMATEDIFF_SCHEDULE: dict[str, Any] = {
-    "beta_schedule": "linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "steps_offset": 1,
-    "clip_sample": False,
-    "timestep_spacing": "linspace",
-}
+ANIMATEDIFF_SCHEDULE: dict[str, Any] = {**NOISE_LEVELS, "timestep_spacing": "linspace"}
 """What the authors' demo sets over the scheduler of Stable Diffusion 1.5; ModelScope's is taken as it is."""
 
 Video = Float[Tensor, "batch channels frames height width"]
@@ -43,10 +37,11 @@ def teacher_scheduler(base: Any, unet: nn.Module) -> Any:
 
 
 def predict_noise(unet: nn.Module, latents: Video, timestep: Tensor, text: Float[Tensor, "batch tokens dim"]) -> Video:
-    """One call of either UNet; the text is given once per video."""
+    """One call of either UNet, in the text's precision; the text is given once per video."""
     if not is_modelscope(unet):
         text = text.repeat_interleave(latents.shape[2], dim=0)
-    return unet(latents, timestep, encoder_hidden_states=text, return_dict=False)[0]
+    noise_pred = unet(latents.to(text.dtype), timestep, encoder_hidden_states=text, return_dict=False)[0]
+    return noise_pred.to(latents.dtype)
 
 
 def sample_student(

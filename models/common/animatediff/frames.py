@@ -20,10 +20,10 @@ def spatial_ratio(vae: Any) -> int:
 def draw_latents(
     unet: Any, vae: Any, videos: int, num_frames: int, height: int, width: int, generator: torch.Generator
 ) -> Float[Tensor, "videos channels frames height width"]:
-    """Standard normal noise from a CPU generator, so that a seed means the same on every machine."""
+    """Standard normal float32 noise from a CPU generator, so that a seed means the same on every machine."""
     ratio = spatial_ratio(vae)
     shape = (videos, unet.config.in_channels, num_frames, height // ratio, width // ratio)
-    return torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
+    return torch.randn(shape, generator=generator).to(unet.device)
 
 
 def check_size(unet: Any, vae: Any, height: int, width: int) -> None:
