@@ -66,6 +66,12 @@ class Form:
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """A checked request. ValueError carries the sentence for the person who typed."""
+        for name, value in values.items():
+            info = self.fields[name]
+            if value is None and info.kind in ("number", "slider"):
+                raise ValueError(
+                    f"{info.label or name} is empty. Type a number, for example {getattr(self.start, name)}."
+                )
         return request_from(self.method.request, values)
 
     def fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:

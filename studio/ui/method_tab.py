@@ -20,7 +20,7 @@ from studio.ui.stage import Moment
 from studio.ui.visitor import visitor_name
 
 STAGE_SCRIPT = Path(__file__).with_name("stage.js").read_text(encoding="utf-8")
-LARGEST_SEED = 2**31 - 1
+DRAWN_SEEDS = 1_000_000  # short enough to read aloud; a longer one can be typed
 Updates = dict[Any, Any]
 
 
@@ -158,7 +158,7 @@ class MethodTab:
 
     def _draw_seed(self) -> int:
         highest = self.form.fields["seed"].maximum
-        return secrets.randbelow((LARGEST_SEED if highest is None else int(highest)) + 1)
+        return secrets.randbelow(DRAWN_SEEDS if highest is None else min(DRAWN_SEEDS, int(highest) + 1))
 
 
 def _alert(message: str) -> str:
@@ -166,9 +166,9 @@ def _alert(message: str) -> str:
 
 
 def _introduction(summary: str, paper: str, note: str) -> str:
-    source = escape(paper)
-    if paper.startswith("arXiv:"):
-        number = escape(paper.removeprefix("arXiv:"))
-        source = f'<a href="https://arxiv.org/abs/{number}" target="_blank" rel="noopener">{source}</a>'
+    address = paper.replace("arXiv:", "https://arxiv.org/abs/", 1)
+    source = escape(address.replace("https://arxiv.org/abs/", "arXiv:", 1))
+    if address.startswith("https://"):
+        source = f'<a href="{escape(address)}" target="_blank" rel="noopener">{source}</a>'
     remark = f" <span>{escape(note)}</span>" if note else ""
     return f"<p>{escape(summary)} {source}{remark}</p>"

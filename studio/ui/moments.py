@@ -31,6 +31,7 @@ READY = Moment(
 )
 STAGES = {"encode": "Reading the prompt", "denoise": "", "decode": "Drawing the frames", "save": "Saving"}
 MEGABYTE = 1_000_000
+FIRST_TAKES_LONGER = "the first video takes a little longer"
 
 
 def follow(method: Method, job: Job, from_now: bool = False) -> Iterator[Moment]:
@@ -52,13 +53,9 @@ def tell(method: Method, event: Event, before: Moment, job: Job) -> Moment:
             before, "Waiting", f"{event.position} ahead of you" if event.position else "Next in line"
         )
     if isinstance(event, Loading):
-        loaded = event.done_bytes / event.total_bytes if event.total_bytes else None
-        size = (
-            f"{event.done_bytes / MEGABYTE:.0f} of {event.total_bytes / MEGABYTE:.0f} MB" if event.total_bytes else ""
-        )
-        return _words_or_picture(before, f"Loading {event.stage}", size, loaded)
+        return _loading(event, before)
     if isinstance(event, Started):
-        return _words_or_picture(before, "Starting", "")
+        return _words_or_picture(before, "Starting", FIRST_TAKES_LONGER)
     if isinstance(event, Progress):
         return _progress(event, before)
     if isinstance(event, Finished):
@@ -103,7 +100,8 @@ def facts(method: Method | None, request: dict[str, Any], seconds: float | None)
     if "num_inference_steps" in request:
         parts.append(f"{request['num_inference_steps']} steps")
     ideas = method.ablations if method else ()
-    parts += [f"{idea.label.lower()} off" for idea in ideas if idea.off.items() <= request.items()]
+    off = [idea.label.lower().removesuffix(" off") for idea in ideas if idea.off.items() <= request.items()]
+    parts += [f"{name} off" for name in off]
     if seconds is not None:
         parts.append(f"{seconds:.1f} s")
     return " · ".join(parts)
@@ -120,6 +118,14 @@ def time_left(seconds: float | None) -> str:
     if seconds < 60:
         return f"about {5 * round(seconds / 5)} s left"
     return f"about {round(seconds / 60)} min left"
+
+
+def _loading(event: Loading, before: Moment) -> Moment:
+    if not event.total_bytes:
+        return _words_or_picture(before, event.stage, FIRST_TAKES_LONGER)
+    done, total = event.done_bytes / MEGABYTE, event.total_bytes / MEGABYTE
+    line = f"Loading {event.stage.replace('_', ' ')}"
+    return _words_or_picture(before, line, f"{done:.1f} of {total:.1f} MB", done / total)
 
 
 def _progress(event: Progress, before: Moment) -> Moment:

@@ -11,5 +11,11 @@ const settle = () => {
     }
   }
 };
+// A preview has few pixels; the style softens the edges between them by the size of one.
+element.addEventListener(
+  "load",
+  ({ target }) => element.style.setProperty("--q-cell", `${target.clientWidth / (target.naturalWidth || 1)}px`),
+  true,
+);
 settle();
 watch("value", settle);

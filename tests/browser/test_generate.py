@@ -96,6 +96,14 @@ def test_an_empty_prompt_is_answered_with_a_sentence(page):
     assert tab.alert.inner_text() == ""
 
 
+def test_a_cleared_seed_is_answered_with_a_sentence(page):
+    tab = Tab(page, "Sketch")
+    tab.new_seed.uncheck()
+    tab.seed.fill("")
+    tab.generate.click()
+    tab.alert.get_by_text("seed is empty").wait_for()
+
+
 def test_ten_thousand_characters_are_answered_with_a_sentence(page):
     tab = Tab(page, "Sketch")
     tab.prompt.fill("x" * 10_000)
