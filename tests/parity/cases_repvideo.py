@@ -100,7 +100,7 @@ def _replay(network: RepVideoTransformer3DModel, golden: dict[str, Tensor], sett
     solver = DpmSampler(NoiseTable.make(snr_shift=_shift(config)), steps)
     guider = config["sampler_config"]["params"]["guider_config"]["params"]
     assert guider["exp"] == 5, "the guidance curve's exponent is 5 in every known configuration"
-    weights = guidance_weights("dynamic", guider["scale"], solver.timesteps, settings["guider_num_steps"])
+    weights = guidance_weights("dynamic", float(guider["scale"]), solver.timesteps, settings["guider_num_steps"])
     draws: Iterator[Tensor] = iter(golden["noise_used"])
     text = torch.cat([golden["context_uncond"], golden["context_cond"]])
     x = golden["init_noise"]
