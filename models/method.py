@@ -134,13 +134,13 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
             raise ValueError(f"{label} must be {span}, got {value:g}.")
     elif info.kind == "choice" and value not in info.choices:
         raise ValueError(f"{label} must be one of {', '.join(info.choices)}, got {value!r}.")
-    elif info.kind == "switch" and not isinstance(value, bool):
-        raise ValueError(f"{label} must be on or off, got {value!r}.")
     elif info.kind == "image":
         if value is None and info.required:
             raise ValueError(f"{label} is missing. Add a picture.")
         if value is not None and not Path(value).is_file():
             raise ValueError(f"{label}: there is no file at {Path(value).name!r}. Add the picture again.")
+    elif info.kind == "switch" and not isinstance(value, bool):
+        raise ValueError(f"{label} must be on or off, got {value!r}.")
 
 
 @dataclass(frozen=True)

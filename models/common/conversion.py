@@ -86,7 +86,7 @@ def write_folder(
 ) -> list[Path]:
     """Config and shards, one shard in memory at a time.
 
-    `described`: a diffusers module, which may be on meta, or a transformers config, whose files have the `stem` "model".
+    `described`: a diffusers module, perhaps on meta, or a transformers config, whose files have the `stem` "model".
     """
     folder.mkdir(parents=True, exist_ok=True)
     shards = _plan(renamed, tensors, shard_bytes)

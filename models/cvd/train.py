@@ -84,7 +84,7 @@ class SynchronizationTrainer:
         self,
         unet: CollaborativeUNet,
         pose_encoder: nn.Module,
-        vae: nn.Module,
+        vae: Any,
         scheduler: Any,
         generator: torch.Generator,
         settings: CvdTraining | None = None,

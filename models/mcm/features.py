@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,7 +36,7 @@ class EncoderFeatures(nn.Module):
 
     def __init__(self, vae: nn.Module) -> None:
         super().__init__()
-        self.encoder = vae.encoder
+        self.encoder: Any = vae.encoder
 
     @property
     def channels(self) -> list[int]:

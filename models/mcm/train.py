@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -80,7 +81,8 @@ class MotionConsistencyTrainer:
         self.generator = generator
         self.adapter = add_adapter(teacher.requires_grad_(False), self.settings.rank)
         self.solver = DDIMSolver(schedule.alphas_cumprod)
-        self.head, self.head_average = SpatialHead(teacher.config.in_channels), SpatialHead(teacher.config.in_channels)
+        config: Any = teacher.config
+        self.head, self.head_average = SpatialHead(config.in_channels), SpatialHead(config.in_channels)
         self.head_average.load_state_dict(self.head.state_dict())
         self.trained = [p for p in self.adapter.parameters() if p.requires_grad]
         if self.settings.representation == LEARNED:

@@ -66,7 +66,8 @@ def cache_overhead(preset: Preset, rounds: int = 40) -> list[float]:
 def pipeline_rotary(pipeline: Any, latents: torch.Tensor) -> Any:
     from models.common.cogvideox.rotary import rotary_for
 
-    return rotary_for(pipeline.transformer.config, *(latents.shape[i] for i in (1, 3, 4)), latents.device)
+    _, frames, _, height, width = latents.shape
+    return rotary_for(pipeline.transformer.config, frames, height, width, latents.device)
 
 
 def main() -> None:

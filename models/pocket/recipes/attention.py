@@ -3,8 +3,9 @@ hundred tokens (its backward pass most of all), and the same function."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
@@ -14,7 +15,7 @@ class MatmulAttention:
 
     def __call__(
         self,
-        attn: Attention,
+        attn: Any,  # diffusers' Attention, annotated as if each of its layers might be missing
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
@@ -25,14 +26,14 @@ class MatmulAttention:
         query, key, value = (
             layer(joint).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for layer in (attn.to_q, attn.to_k, attn.to_v)
         )  # each [batch, heads, tokens, dim]
-        query, key = attn.norm_q(query), attn.norm_k(key)  # pyright: ignore[reportOptionalCall]
+        query, key = attn.norm_q(query), attn.norm_k(key)
         if image_rotary_emb is not None:
             query, key = (
-                torch.cat([x[:, :, :words], apply_rotary_emb(x[:, :, words:], image_rotary_emb)], dim=2)
+                torch.cat([x[:, :, :words], apply_rotary_emb(x[:, :, words:], image_rotary_emb)], dim=2)  # pyright: ignore[reportArgumentType] -- diffusers annotates the pair as one tensor
                 for x in (query, key)
             )
         query, key = query.to(value.dtype), key.to(value.dtype)
         weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1, dtype=value.dtype)
-        out = attn.to_out[0]((weights @ value).transpose(1, 2).flatten(2))  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+        out = attn.to_out[0]((weights @ value).transpose(1, 2).flatten(2))
         text, video = out.split([words, out.shape[1] - words], dim=1)
         return video, text

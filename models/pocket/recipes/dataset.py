@@ -39,7 +39,7 @@ def render(split: str, count: int, processes: int, folder: Path = STATE) -> None
         np.lib.format.open_memmap(path, "w+", np.uint8, shape)
         np.save(marks_path, np.zeros(count // BLOCK, bool))
     marks = np.load(marks_path)
-    jobs = [(split, count, b, folder) for b in np.flatnonzero(~marks)]
+    jobs = [(split, count, b, folder) for b in np.flatnonzero(~marks).tolist()]
     start = time.monotonic()
     with multiprocessing.Pool(processes) as pool:
         for done, block in enumerate(pool.imap(_render_block, jobs), start=1):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,8 +70,8 @@ def main() -> None:
     options = parser.parse_args()
     for split in ("test", "train"):
         clips = open_clips(split)
-        channels = AutoencoderKLCogVideoX.load_config(WEIGHTS / "vae")["latent_channels"]
-        shape = (*clips.shape[:2], channels, clips.shape[2] // 4, clips.shape[3] // 4)
+        config: Any = AutoencoderKLCogVideoX.load_config(WEIGHTS / "vae")
+        shape = (*clips.shape[:2], config["latent_channels"], clips.shape[2] // 4, clips.shape[3] // 4)
         np.lib.format.open_memmap(latents_path(split), "w+", np.float16, shape).flush()
         launch(encode, options.processes, split)
 

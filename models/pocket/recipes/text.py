@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from tokenizers import Regex, normalizers
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
@@ -28,7 +27,8 @@ def build_tokenizer() -> T5Tokenizer:
 def build_encoder(vocabulary_size: int) -> T5EncoderModel:
     config = T5Config(
         vocab_size=vocabulary_size, d_model=DIM, d_kv=16, num_heads=4, d_ff=128, num_layers=2, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, relative_attention_num_buckets=32,
+        feed_forward_proj="gated-gelu", relative_attention_num_buckets=32,
+        tie_word_embeddings=False,  # pyright: ignore[reportCallIssue] -- read in __post_init__, not a field
     )  # fmt: skip
     return T5EncoderModel(config)
 
@@ -41,4 +41,4 @@ def tokenize(tokenizer: T5Tokenizer, captions: list[str]) -> Tensor:
 
 def save(tokenizer: T5Tokenizer, encoder: T5EncoderModel, folder: Path) -> None:
     tokenizer.save_pretrained(folder / "tokenizer")
-    encoder.to(torch.float16).save_pretrained(folder / "text_encoder")
+    encoder.half().save_pretrained(folder / "text_encoder")

@@ -57,6 +57,9 @@ DECAY = 0.35  # share of the base's time in which the learning rate falls
 class TextToVideo(nn.Module):
     """Text encoder and transformer trained together; `forward` predicts v for some groups of frames of each clip."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
         self.text_encoder = text.build_encoder(vocabulary_size)
@@ -69,7 +72,7 @@ class TextToVideo(nn.Module):
         self.register_buffer("cos", cos.float(), persistent=False)
         self.register_buffer("sin", sin.float(), persistent=False)
         if not torch.cuda.is_available():
-            self.transformer.set_attn_processor(MatmulAttention())
+            self.transformer.set_attn_processor(MatmulAttention())  # pyright: ignore[reportArgumentType] -- the union lists diffusers' own
 
     def forward(self, noisy: Tensor, timestep: Tensor, ids: Tensor, groups: Tensor, feature_cache: bool) -> Tensor:
         """Patches of v [batch, len(groups) * tokens, patch values] for noisy latents
@@ -80,7 +83,7 @@ class TextToVideo(nn.Module):
             groups[:, None] * self.tokens_per_group + torch.arange(self.tokens_per_group, device=groups.device)
         ).flatten()
         embed = network.patch_embed
-        table = embed.pos_embedding[:, text.MAX_TOKENS + rows]
+        table = embed.get_buffer("pos_embedding")[:, text.MAX_TOKENS + rows]
         video = embed.proj(patchify(noisy)) + table.to(noisy.dtype)
         streams = (embed.text_proj(words), video)
         rotary = (self.cos[rows], self.sin[rows])

@@ -143,7 +143,7 @@ def evaluate(vae: nn.Module, clips: np.ndarray, people: np.ndarray, device: torc
 def train(rank: Rank, seconds: float, batch: int) -> None:
     torch.manual_seed(0)
     run = Run(STATE / "vae", seconds, rank)
-    vae = frame_autoencoder().to(rank.device)
+    vae = frame_autoencoder().to(rank.device)  # pyright: ignore[reportArgumentType] -- diffusers' decorator keeps self
     muon = [
         m.weight
         for n, m in vae.named_modules()
@@ -185,7 +185,7 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
         if run.due():
             run.save(vae=vae.state_dict(), average=average.values, average_step=average.step,
                      optimizers=[o.state_dict() for o in both])  # fmt: skip
-            shadow = frame_autoencoder().to(rank.device)
+            shadow = frame_autoencoder().to(rank.device)  # pyright: ignore[reportArgumentType] -- diffusers' decorator keeps self
             average.copy_to(shadow)
             run.note(**evaluate(shadow, test, people, rank.device))
     if rank.first:

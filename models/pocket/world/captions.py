@@ -62,7 +62,7 @@ def vocabulary() -> list[str]:
     """Every word the grammar can write."""
     from models.pocket.world import scene as names
 
-    words = set(FILLERS.split())
+    words: set[str] = set(FILLERS.split())
     for table in (names.COLOURS, names.SHAPES, names.MOTIONS, names.CAMERAS, names.GROUNDS, names.SKIES, names.SKINS,
                   names.HAIR_COLOURS, names.HAIR_STYLES, names.EYES, names.ACTIONS, names.WALLS):  # fmt: skip
         for entry in table:

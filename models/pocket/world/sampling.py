@@ -70,7 +70,7 @@ def _solid_scene(rng: np.random.Generator) -> Scene:
         amount=float(rng.uniform(0.85, 1.15)),
         ground=_pick(rng, names.GROUNDS),
         sky=_pick(rng, names.SKIES),
-        hills=tuple(float(x) for x in rng.uniform(0, 2 * math.pi, 3)),
+        hills=tuple(rng.uniform(0, 2 * math.pi, 3).tolist()),
     )
 
 
@@ -98,7 +98,7 @@ def _person_scene(rng: np.random.Generator) -> Scene:
         eyes=_pick(rng, names.EYES),
         glasses=bool(rng.random() < 0.4),
         beard=bool(rng.random() < 0.4),
-        build=tuple(float(x) for x in rng.uniform(-1, 1, 5)),  # type: ignore[arg-type]
+        build=tuple(rng.uniform(-1, 1, 5).tolist()),
         hat=_pick(rng, ("none", "none", "cap", "wizard hat")),
         hat_colour=_pick(rng, names.COLOURS),
         shirt=_pick(rng, names.COLOURS),

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from models.common.cogvideox.latents import decode_latents, latent_frame_count, padding_frames, to_uint8
 from models.common.cogvideox.preview import LatentPreview
-from models.common.cogvideox.rotary import fit_region, region_positions, rotary_for
+from models.common.cogvideox.rotary import Region, fit_region, region_positions, rotary_for
 from tests.unit.models import cogvideox_parts as parts
 
 
@@ -50,7 +50,7 @@ def test_rotary_of_the_trained_size_equals_diffusers():
     ("grid", "region"),
     [((30, 53), (2, 0, 27, 45)), ((30, 40), (0, 2, 30, 42)), ((30, 30), (0, 8, 30, 38)), ((53, 30), (0, 14, 30, 31))],
 )
-def test_other_sizes_lie_centred_in_the_trained_grid(grid, region):
+def test_other_sizes_lie_centred_in_the_trained_grid(grid: tuple[int, int], region: Region):
     assert fit_region(*grid, 30, 45) == region
     rows, columns = region_positions(region, *grid)
     assert rows[0] == region[0]
@@ -70,7 +70,7 @@ def test_frames_are_truncated_or_rounded():
 
 @torch.no_grad()
 def test_latents_are_unscaled_by_every_number_of_the_config():
-    vae = parts.vae()
+    vae: Any = parts.vae()
     latents = torch.randn(1, 3, parts.CHANNELS, 4, 4)
     plain = vae.decode(latents.transpose(1, 2) / 0.7).sample
     torch.testing.assert_close(decode_latents(vae, latents), plain)

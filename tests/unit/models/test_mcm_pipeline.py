@@ -30,8 +30,8 @@ def pipeline(request) -> McmPipeline:
 
 
 def request(**changes) -> McmRequest:
-    small: dict[str, Any] = {"height": tiny.SIZE, "width": tiny.SIZE, "num_frames": tiny.FRAMES}
-    return McmRequest(**{"prompt": "a ball"} | small | changes)
+    small: dict[str, Any] = {"prompt": "a ball", "height": tiny.SIZE, "width": tiny.SIZE, "num_frames": tiny.FRAMES}
+    return McmRequest(**small | changes)
 
 
 @pytest.mark.parametrize("num_inference_steps", [1, 4, 8])

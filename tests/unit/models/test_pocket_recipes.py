@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
@@ -12,6 +15,10 @@ from models.pocket.recipes.transformer import CONFIG, FRAMES, GROUP, SCHEDULER, 
 from models.pocket.recipes.vae import frame_autoencoder, inflate
 
 RANK = Rank(0, 1, torch.device("cpu"))
+
+
+def reconstructed(vae: Any, clip: Tensor) -> Tensor:
+    return vae.decode(vae.encode(clip).latent_dist.mean).sample
 
 
 def test_the_inflated_vae_gives_every_frame_what_the_frame_network_gives() -> None:
@@ -23,9 +30,9 @@ def test_the_inflated_vae_gives_every_frame_what_the_frame_network_gives() -> No
     video = inflate(frames, 1.0).eval()
     clip = torch.rand(1, 3, 1, 16, 16) * 2 - 1
     with torch.no_grad():
-        one = frames.decode(frames.encode(clip).latent_dist.mean).sample
-        same = video.decode(video.encode(clip).latent_dist.mean).sample
-        still = video.decode(video.encode(clip.expand(-1, -1, 6, -1, -1)).latent_dist.mean).sample
+        one = reconstructed(frames, clip)
+        same = reconstructed(video, clip)
+        still = reconstructed(video, clip.expand(-1, -1, 6, -1, -1))
     assert torch.allclose(one, same, atol=1e-5)
     assert torch.allclose(still, one.expand_as(still), atol=1e-5)
 
@@ -61,7 +68,7 @@ def test_matmul_attention_equals_the_fused_one() -> None:
     layer = Attention(24, dim_head=16, heads=2, qk_norm="layer_norm", bias=True, out_bias=True, processor=None)
     video, words = torch.randn(2, 12, 24), torch.randn(2, 5, 24)
     rotary = (torch.randn(12, 16), torch.randn(12, 16))
-    arguments = (layer, video, words, None, rotary)
+    arguments: Any = (layer, video, words, None, rotary)  # diffusers annotates the pair as one tensor
     with torch.no_grad():
         pairs = zip(MatmulAttention()(*arguments), CogVideoXAttnProcessor2_0()(*arguments), strict=True)
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
@@ -70,7 +77,7 @@ def test_matmul_attention_equals_the_fused_one() -> None:
 def test_noise_follows_the_zero_terminal_snr_schedule() -> None:
     from diffusers import CogVideoXDDIMScheduler
 
-    scheduler = CogVideoXDDIMScheduler(**SCHEDULER)
+    scheduler: Any = CogVideoXDDIMScheduler(**SCHEDULER)  # its IntTensor means any tensor of integers
     clean, noise = torch.randn(2, 1, 1, 4, 4), torch.randn(2, 1, 1, 4, 4)
     timestep = torch.tensor([999, 250])
     noisy, velocity = Noise(scheduler, torch.device("cpu"))(clean, noise, timestep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_weights_fit_a_plain_git_repository() -> None:
 def test_vae_keeps_whole_held_out_clips(people: float, least: float) -> None:
     from diffusers import AutoencoderKLCogVideoX
 
-    vae = AutoencoderKLCogVideoX.from_pretrained(WEIGHTS / "cogvideox/vae").eval()
+    vae: Any = AutoencoderKLCogVideoX.from_pretrained(WEIGHTS / "cogvideox/vae").eval()
     scores = []
     for seed in range(FRESH, FRESH + 3):
         frames = render_clip(sample_scene(seed, "held_out", people)).frames
