@@ -216,6 +216,24 @@ class Ablation:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """One download of full weights as a person must know it before agreeing: nothing is fetched before that.
+
+    `url` is where it is published, `bytes` the size of the download (0: not known), `condition` a short sentence that
+    the licence's name does not say. `covers`: how the `Component.source`s begin that come from it.
+    """
+
+    name: str
+    url: str
+    bytes: int
+    licence: str
+    licence_url: str = ""
+    non_commercial: bool = False
+    condition: str = ""
+    covers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Method:
     """A method as data. `weights` is a dataclass of sources; `recipe` turns it into components, torch not imported."""
 
@@ -229,3 +247,4 @@ class Method:
     ablations: tuple[Ablation, ...] = ()
     note: str = ""
     check: Callable[[Any, Any], None] | None = None  # (weights, request): ValueError if these weights cannot make it
+    terms: tuple[Terms, ...] = ()  # of the full weights
