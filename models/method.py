@@ -32,6 +32,9 @@ class FieldInfo:
     max_length: int | None = None
     required: bool = False
     advanced: bool = False
+    inspected: bool = False  # pictures: the method can show what it sees of it, see `Method.inspector`
+    chooses: str = ""  # pictures: the field that a click on one of those sights fills
+    consent: str = ""  # pictures: the sentence a person agrees to once before using a picture of their own
 
 
 def text(
@@ -79,9 +82,12 @@ def switch(default: bool, help: str, *, label: str = "", advanced: bool = False)
     return field(default=default, metadata={"info": FieldInfo("switch", help, label, advanced=advanced)})
 
 
-def image(help: str, *, label: str = "", required: bool = True) -> Any:
+def image(
+    help: str, *, label: str = "", required: bool = True, inspected: bool = False, chooses: str = "", consent: str = ""
+) -> Any:
     """A picture, given as a path on this machine; None when absent."""
-    return field(default=None, metadata={"info": FieldInfo("image", help, label, required=required)})
+    info = FieldInfo("image", help, label, required=required, inspected=inspected, chooses=chooses, consent=consent)
+    return field(default=None, metadata={"info": info})
 
 
 def camera_path(default: str, help: str, *, label: str = "", advanced: bool = False) -> Any:
@@ -175,6 +181,27 @@ class Pipeline(Protocol):
     def __call__(self, request: Any, on_step: OnStep) -> list[Clip]: ...
 
 
+@dataclass(frozen=True)
+class Sight:
+    """One thing a method found in a picture: `picture` uint8 [height, width, 3], exactly as its network will see it.
+
+    `choice` is what choosing this one puts into the field that `FieldInfo.chooses` names; `first` marks the one that
+    is taken when nobody chooses.
+    """
+
+    picture: Any
+    label: str
+    choice: Any = None
+    first: bool = False
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """Looks at the picture of a request field before anything is generated. ValueError says what is wrong with it."""
+
+    def __call__(self, field: str, picture: Path) -> list[Sight]: ...
+
+
 Stage = Literal["encode", "denoise", "decode"]
 
 
@@ -248,3 +275,13 @@ class Method:
     note: str = ""
     check: Callable[[Any, Any], None] | None = None  # (weights, request): ValueError if these weights cannot make it
     terms: tuple[Terms, ...] = ()  # of the full weights
+    inspector: Callable[[Any], Recipe] | None = None  # (weights): an `Inspector` in place of the pipeline
+    choices: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None  # (weights): the choices these weights leave
+
+
+def check_frames(num_frames: int, known: tuple[int, ...]) -> None:
+    """ValueError with the nearest clip length that the weights make."""
+    if num_frames not in known:
+        nearest = min(known, key=lambda frames: abs(frames - num_frames))
+        lengths = f"{known[0]}" if len(known) == 1 else f"one of {', '.join(map(str, known))}"
+        raise ValueError(f"Frames must be {lengths} with these weights, got {num_frames}. Try {nearest}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.method import Component, Recipe, Request, choice, number, slider, switch, text
+from models.method import Component, Recipe, Request, check_frames, choice, number, slider, switch, text
 
 SAMPLERS = ("dpm", "ddim")
 GUIDANCE = ("dynamic", "smooth", "constant")
@@ -57,14 +57,6 @@ class Weights:
     fps: float = 8.0
     unconditional: Literal["zeros", "empty_prompt"] = "zeros"  # what the network saw for "no text" in training
     compute_dtype: Literal["", "bfloat16"] = ""  # "bfloat16": matrix products of a CPU run in bfloat16
-
-
-def check_frames(num_frames: int, known: tuple[int, ...]) -> None:
-    """ValueError with the nearest length these weights make."""
-    if num_frames not in known:
-        nearest = min(known, key=lambda frames: abs(frames - num_frames))
-        lengths = f"{known[0]}" if len(known) == 1 else f"one of {', '.join(map(str, known))}"
-        raise ValueError(f"Frames must be {lengths} with these weights, got {num_frames}. Try {nearest}.")
 
 
 def check(weights: Weights, request: RepVideoRequest) -> None:

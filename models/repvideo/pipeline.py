@@ -21,8 +21,8 @@ from models.common.cogvideox.latents import (
 from models.common.cogvideox.preview import LatentPreview
 from models.common.cogvideox.prompts import encode_prompts
 from models.common.cogvideox.rotary import rotary_for
-from models.method import Clip, OnStep, Step
-from models.repvideo.config import RepVideoRequest, check_frames
+from models.method import Clip, OnStep, Step, check_frames
+from models.repvideo.config import RepVideoRequest
 from models.repvideo.sampler import NoiseTable, Sampler, make_sampler
 from models.repvideo.transformer import RepVideoTransformer3DModel
 
