@@ -261,6 +261,31 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Files as their authors publish them.
+
+    `source`: `hub:owner/name@revision:path`, `https://...#sha256=...`, or `hand:file name` for what only a browser can
+    fetch. `files`: patterns below the path of a hub source; none: the path itself is the file.
+    """
+
+    source: str
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How published files become `folder`, below which presets name their weights; run once after the download.
+
+    `convert`, "package.module:function", is called with a path for each of `sources`, `output` and the `options`.
+    """
+
+    folder: str
+    convert: str
+    sources: Mapping[str, Published]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Method:
     """A method as data. `weights` is a dataclass of sources; `recipe` turns it into components, torch not imported."""
 
@@ -275,6 +300,7 @@ class Method:
     note: str = ""
     check: Callable[[Any, Any], None] | None = None  # (weights, request): ValueError if these weights cannot make it
     terms: tuple[Terms, ...] = ()  # of the full weights
+    conversions: tuple[Conversion, ...] = ()
     inspector: Callable[[Any], Recipe] | None = None  # (weights): an `Inspector` in place of the pipeline
     choices: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None  # (weights): the choices these weights leave
 
