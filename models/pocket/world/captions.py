@@ -50,11 +50,14 @@ FILLERS = (
 )
 
 
-def caption(scene: Scene, rng: np.random.Generator | None = None, omitted: float = OMITTED) -> str:
+def caption(
+    scene: Scene, rng: np.random.Generator | None = None, omitted: float = OMITTED, anonymous: bool = False
+) -> str:
     """One wording of a scene. With no `rng`, the plain wording that names everything; with one, synonyms, any order,
-    and each of skin, shirt, wall, ground and sky left out with probability `omitted`."""
+    and each of skin, shirt, wall, ground and sky left out with probability `omitted`. `anonymous`: a person's identity
+    stays unsaid, only dress, action and wall are told."""
     if scene.person is not None:
-        return _person(scene, scene.person, rng, omitted)
+        return _person(scene, scene.person, rng, omitted, anonymous)
     return _solids(scene, rng, omitted)
 
 
@@ -109,12 +112,9 @@ def _solids(scene: Scene, rng: np.random.Generator | None, omitted: float) -> st
     return ", ".join(parts)
 
 
-def _person(scene: Scene, person: Person, rng: np.random.Generator | None, omitted: float) -> str:
+def _identity(person: Person, rng: np.random.Generator | None, omitted: float) -> list[str]:
     looks = [f"{_say(person.skin, rng)} skin"] if _keep(rng, omitted) else []
-    if person.hair_style == "bald":
-        noun = f"bald {_say('person', rng)}"
-    else:
-        noun = _say("person", rng)
+    if person.hair_style != "bald":
         looks.append(f"{person.hair_style} {_say(person.hair_colour, rng)} hair")
     if rng is None or rng.random() < 0.6:
         looks.append(f"{person.eyes} eyes")
@@ -122,6 +122,16 @@ def _person(scene: Scene, person: Person, rng: np.random.Generator | None, omitt
         looks.append("glasses")
     if person.beard:
         looks.append(_say("beard", rng))
+    return looks
+
+
+def _person(
+    scene: Scene, person: Person, rng: np.random.Generator | None, omitted: float, anonymous: bool = False
+) -> str:
+    noun = _say("person", rng)
+    if person.hair_style == "bald" and not anonymous:
+        noun = f"bald {noun}"
+    looks = [] if anonymous else _identity(person, rng, omitted)
     if person.hat != "none":
         looks.append(_article(f"{_say(person.hat_colour, rng)} {_say(person.hat, rng)}"))
     if _keep(rng, omitted):

@@ -1,0 +1,304 @@
+"""Train the pocket EchoVideo: the base continued on people, their faces fused into the words.
+
+The recogniser, the vision tower, the text encoder and the VAE are frozen; the fusing layers and the transformer learn.
+Most captions leave the looks unsaid, so that the face must tell them; the reference is always another picture of the
+person than the clip. The picture's latents are given half of the time: a network that always has them copies them.
+    python -m models.pocket.recipes.echovideo --seconds 1800
+    python -m models.pocket.recipes.echovideo --stage image_only --seconds 1800   the comparison: latents, no fusion
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
+from torch import Tensor, nn
+from transformers import SiglipVisionModel
+
+from models.common.cogvideox.rotary import rotary_for
+from models.common.faces import NoFaceError, extract_face
+from models.echovideo.reference import face_tokens, first_frame, identity_rows
+from models.echovideo.transformer import EchoVideoTransformer3DModel
+from models.pocket.faces import ALIGNED_SIDE, PocketFaces
+from models.pocket.faces import WEIGHTS as FACES_WEIGHTS
+from models.pocket.recipes import text
+from models.pocket.recipes.attention import MatmulAttention
+from models.pocket.recipes.dataset import STATE
+from models.pocket.recipes.faces import VISION_WEIGHTS
+from models.pocket.recipes.latents import open_latents
+from models.pocket.recipes.training import (
+    AveragedWeights,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    set_learning_rate,
+    trapezoid,
+)
+from models.pocket.recipes.transformer import CONFIG, DROPPED, SCHEDULER, Noise, patchify, stratified_timesteps
+from models.pocket.recipes.vae import WEIGHTS as BASE_WEIGHTS
+from models.pocket.world import caption, sample_scene
+from models.pocket.world.portraits import portrait
+
+OUTPUT = Path("models/pocket/weights/echovideo/transformer")
+NETWORK = {k: v for k, v in CONFIG.items() if k not in ("feature_group_size", "norm_out_eps")} | {
+    "in_channels": 2 * CONFIG["in_channels"], "face_embed_dim": 96, "face_seq_length": 16,
+    "face_features_embed_dim": 64, "face_features_seq_length": 4, "resampler_dim": 96, "resampler_depth": 2,
+    "resampler_dim_head": 24, "resampler_heads": 4, "resampler_queries": 4, "resampler_ff_mult": 2,
+}  # fmt: skip
+REFERENCES = 4  # pictures per person
+PICTURE_SIDE = 128  # pixels of a reference picture
+ANONYMOUS = 0.75  # of the captions
+WITHOUT_FACE, WITHOUT_PICTURE = 0.1, 0.5
+
+
+class References:
+    """What the frozen parts make of REFERENCES pictures of each person of a split, drawn once and kept."""
+
+    def __init__(self, split: str, rank: Rank) -> None:
+        count = len(open_latents(split))
+        self.index = [i for i in range(count) if sample_scene(i, split).person is not None]
+        mine = self.index[rank.index :: rank.world]
+        path = STATE / f"echovideo.{split}.{rank.index}of{rank.world}.npz"
+        if not path.exists():
+            np.savez(path, **_references(split, mine, rank))  # pyright: ignore[reportArgumentType] -- its own flag's type
+        stored = np.load(path)
+        self.identity, self.tokens = torch.from_numpy(stored["identity"]), torch.from_numpy(stored["tokens"])
+        self.picture, self.nobody = torch.from_numpy(stored["picture"]), torch.from_numpy(stored["nobody"])
+        self.mine = mine
+
+
+def _references(split: str, index: list[int], rank: Rank) -> dict[str, np.ndarray]:
+    faces = PocketFaces.from_pretrained(FACES_WEIGHTS).eval()
+    vision = SiglipVisionModel.from_pretrained(VISION_WEIGHTS).eval()
+    vae = AutoencoderKLCogVideoX.from_pretrained(BASE_WEIGHTS / "vae").eval()
+    found: dict[str, list[np.ndarray]] = {"identity": [], "tokens": [], "picture": []}
+    nobody, start = np.zeros(0), time.monotonic()
+    for done, i in enumerate(index, start=1):
+        rng, person = np.random.default_rng((i, 77)), sample_scene(i, split).person
+        assert person is not None
+        for _ in range(REFERENCES):
+            face = None
+            while face is None:
+                try:
+                    picture = portrait(person, rng, PICTURE_SIDE).image
+                    face = extract_face(picture, faces, faces.parse, size=ALIGNED_SIDE)  # pyright: ignore[reportArgumentType]
+                except NoFaceError:
+                    continue  # turned away too far; another view
+            both = face_tokens(vision, face.picture)
+            with torch.no_grad():
+                latent = vae.encode(first_frame(face.picture, 64, 64)).latent_dist.mean * vae.config.scaling_factor  # pyright: ignore
+            nobody = both[0].detach().half().numpy()
+            found["identity"].append(face.identity.astype(np.float16))
+            found["tokens"].append(both[1].detach().half().numpy())
+            found["picture"].append(latent[0, :, 0].half().numpy())
+        if rank.first and done % 200 == 0:
+            rate = done * REFERENCES / (time.monotonic() - start)
+            print(f"{split}: references of {done}/{len(index)} people, {rate:.0f}/s", flush=True)
+    shape = (len(index), REFERENCES)
+    packed = {name: np.stack(rows).reshape(*shape, *rows[0].shape) for name, rows in found.items()}
+    return packed | {"nobody": nobody}
+
+
+class People:
+    """Batches of clips of people, each with the face of another picture of the same person."""
+
+    def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
+        self.references = References(split, rank)
+        self.clips = torch.from_numpy(np.stack([open_latents(split)[i] for i in self.references.mine]))
+        self.scenes = [sample_scene(i, split) for i in self.references.mine]
+        self.rank, self.tokenizer = rank, tokenizer
+        self.order = np.zeros(0, np.int64)
+
+    def batch(
+        self, size: int, rng: np.random.Generator, dropped: float, faceless: float, pictureless: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Clips, picture latents (zeros after the first frame), both [batch, frames, channels, height, width], token
+        ids, face tokens [batch, tokens, dim], identity rows [batch, rows, dim]."""
+        if len(self.order) < size:
+            self.order = rng.permutation(len(self.clips))
+        chosen, self.order = self.order[:size], self.order[size:]
+        words = ["" if rng.random() < dropped else caption(self.scenes[i], rng, anonymous=rng.random() < ANONYMOUS)
+                 for i in chosen]  # fmt: skip
+        which = rng.integers(REFERENCES, size=size)
+        known = torch.from_numpy(rng.random(size) >= faceless)
+        shown = torch.from_numpy(rng.random(size) >= pictureless)
+        source = self.references
+        tokens = torch.where(known[:, None, None], source.tokens[chosen, which], source.nobody).float()
+        identity = source.identity[chosen, which].float() * known[:, None]
+        rows = identity_rows(identity, NETWORK["face_features_seq_length"])[size:]
+        clips = self.clips[chosen].float()
+        picture = torch.zeros_like(clips)
+        picture[:, 0] = source.picture[chosen, which].float() * shown.view(-1, 1, 1, 1)
+        ids = text.tokenize(self.tokenizer, words)
+        return tuple(x.to(self.rank.device) for x in (clips, picture, ids, tokens, rows))  # pyright: ignore[reportReturnType]
+
+
+class FaceToVideo(nn.Module):
+    """The network in training: fuse, then predict v in patches for whole clips."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformer = EchoVideoTransformer3DModel(**NETWORK)
+        side = CONFIG["sample_height"]
+        rotary = rotary_for(self.transformer.config, CONFIG["sample_frames"], side, side)
+        assert rotary is not None
+        self.register_buffer("cos", rotary[0], persistent=False)
+        self.register_buffer("sin", rotary[1], persistent=False)
+        if not torch.cuda.is_available():
+            self.transformer.set_attn_processor(MatmulAttention())  # pyright: ignore[reportArgumentType] -- as the base
+
+    def start_from(self, base: dict[str, Tensor]) -> None:
+        """The base's weights; the picture's channels start unseen, the fused words as the words themselves, with the
+        face's tokens added to the slots that captions rarely fill."""
+        network = self.transformer
+        own = network.state_dict()
+        for full_name, value in base.items():
+            name = full_name.removeprefix("transformer.")
+            if name not in own:
+                continue
+            if name == "patch_embed.proj.weight":
+                own[name].zero_()
+                own[name][:, : value.shape[1]] = value
+            else:
+                own[name].copy_(value)
+        with torch.no_grad():
+            faces, words = NETWORK["face_seq_length"], CONFIG["max_text_seq_length"]
+            network.text_proj.weight.zero_()
+            network.text_proj.weight[:, faces:].copy_(torch.eye(words))
+            network.text_proj.weight[words - faces :, :faces].copy_(torch.eye(faces))
+            network.text_proj.bias.zero_()
+            network.face_info_proj.weight.normal_(0, 0.05)
+            network.face_info_proj.weight[:, NETWORK["resampler_queries"] :] += torch.eye(faces)
+            network.face_info_proj.bias.zero_()
+
+    def forward(
+        self, noisy: Tensor, picture: Tensor, timestep: Tensor, words: Tensor, tokens: Tensor, rows: Tensor
+    ) -> Tensor:
+        fused = self.transformer.fuse_text(words, tokens, rows)
+        arguments = {"hidden_states": torch.cat([noisy, picture], 2), "encoder_hidden_states": fused}
+        rotary = (self.cos, self.sin)
+        return self.transformer(**arguments, timestep=timestep, image_rotary_emb=rotary, return_dict=False)[0]
+
+
+@torch.no_grad()
+def evaluate(model: FaceToVideo, encoder: nn.Module, data: People, noise: Noise) -> dict[str, float]:
+    """v loss on clips of other scenes: with face and picture, with the face, with the picture, with neither."""
+    losses = {}
+    for name, faceless, pictureless in (("both", 0, 0), ("face", 0, 1), ("picture", 1, 0), ("none", 1, 1)):
+        rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+        data.order = np.zeros(0, np.int64)
+        found = []
+        for _ in range(3):
+            clips, picture, ids, tokens, rows = data.batch(16, rng, 0.0, faceless, pictureless)
+            timestep = torch.linspace(20, 980, 16).long().to(clips.device)
+            noisy, target = noise(clips, torch.randn(clips.shape, generator=generator).to(clips.device), timestep)
+            with autocast(clips.device):
+                predicted = model(noisy, picture, timestep, encoder(ids).last_hidden_state, tokens, rows)
+            found.append(float((predicted.float() - target).square().mean()))
+        losses[f"val_{name}"] = float(np.mean(found))
+    return losses
+
+
+def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None:
+    torch.manual_seed(0)
+    run = Run(STATE / ("echovideo" if stage == "full" else f"echovideo_{stage}"), seconds, rank)
+    tokenizer = text.build_tokenizer()
+    data = People("train", rank, tokenizer)
+    test = People("test", Rank(0, 1, rank.device), tokenizer) if rank.first else None
+    base = torch.load(STATE / "base/state.pt", map_location="cpu", weights_only=True)["average"]
+    encoder = text.build_encoder(len(tokenizer))
+    prefix = "text_encoder."
+    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in base.items() if k.startswith(prefix)}, strict=False)
+    encoder = encoder.requires_grad_(False).eval()
+    encoder.to(rank.device)  # pyright: ignore[reportArgumentType] -- transformers' decorator keeps self
+    model = FaceToVideo()
+    model.start_from({k: v for k, v in base.items() if k.startswith("transformer.")})
+    model.to(rank.device)
+    muon, slow, fast = [], [], []
+    for name, parameter in model.named_parameters():
+        if stage == "image_only" and _fuses(name):
+            parameter.requires_grad_("text_proj" in name)
+        if parameter.requires_grad:
+            matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
+            (fast if _fuses(name) or "patch_embed" in name else muon if matrix else slow).append(parameter)
+    both = optimizers(muon, slow, 2e-3 * lr, 1e-3 * lr) + optimizers([], fast, 0.0, 1.5e-3)
+    average = AveragedWeights(model, 0.998)
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        average.values, average.step = state["average"], state["average_step"]
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
+    rng = np.random.default_rng((rank.index, run.step))
+    torch.manual_seed(1_000_003 * rank.index + run.step)
+    faceless, pictureless = (1.0, DROPPED) if stage == "image_only" else (WITHOUT_FACE, WITHOUT_PICTURE)
+    losses: list[float] = []
+
+    def save() -> None:
+        run.save(model=model.state_dict(), average=average.values, average_step=average.step,
+                 optimizers=[o.state_dict() for o in both])  # fmt: skip
+        live = {name: p.detach().clone() for name, p in model.named_parameters()}
+        average.copy_to(model)
+        assert test is not None
+        run.note(**evaluate(model, encoder, test, noise))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(live[name])
+
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.03, 0.7))
+        clips, picture, ids, tokens, rows = data.batch(batch // rank.world, rng, DROPPED, faceless, pictureless)
+        timestep = stratified_timesteps(len(clips), rng).to(rank.device)
+        noisy, target = noise(clips, torch.randn_like(clips), timestep)
+        with autocast(rank.device):
+            with torch.no_grad():
+                words = encoder(ids).last_hidden_state
+            predicted = model(noisy, picture, timestep, words, tokens, rows)
+        loss = (patchify(predicted.float()) - patchify(target)).square().mean()
+        loss.backward()
+        rank.average_gradients(p for p in model.parameters() if p.requires_grad)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(model)
+        run.step, run.samples = run.step + 1, run.samples + batch
+        losses.append(float(loss.detach()))
+        if run.step in (5, 20, 60) or run.step % 100 == 0:
+            run.note(loss=float(np.mean(losses[-100:])))
+        if run.due():
+            save()
+    if rank.first:
+        save()
+        average.copy_to(model)
+        folder = OUTPUT if stage == "full" else STATE / f"echovideo_{stage}/transformer"
+        model.transformer.half().save_pretrained(folder)
+        (folder / "training.json").write_text(json.dumps({"recipe": f"echovideo --stage {stage}"}) + "\n")
+
+
+def _fuses(name: str) -> bool:
+    return any(part in name for part in ("face_prj_wofc", "face_info_proj", "face_proj", "text_proj")) and (
+        "patch_embed" not in name
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", choices=("full", "image_only"), default="full")
+    parser.add_argument("--seconds", type=float, default=1800)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--lr", type=float, default=0.5, help="times the base's learning rate")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    launch(train, options.processes, options.stage, options.seconds, options.batch, options.lr)
+
+
+if __name__ == "__main__":
+    main()
