@@ -8,9 +8,9 @@ the words); with --image-only a network trained as long with the picture in its 
 renders of the same scene with the same person (what could be reached) and with another person (what chance gives).
 
 Identity: cosine of the recogniser's vectors, clip against picture, over frames with a face. Looks: the judge's
-answers on skin, hair, glasses and beard against the person. Prompt: its answers on dress, action and wall. Pose spread:
-standard deviation over the frames of the nose's place between the eyes; pose copied: correlation of a clip's mean pose
-with the picture's over all cases, 0 when nothing is copied.
+answers on skin, hair, glasses and beard against the person. Prompt: its answers on dress, action and wall. Pose
+spread: standard deviation over the frames of the nose's place between the eyes; pose copied: correlation of a clip's
+mean pose with the picture's over all cases, 0 when nothing is copied.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def rendered(case: Case, other: bool) -> np.ndarray:
     return render_clip(scene).frames
 
 
-def summary(values: list[float]) -> dict[str, float]:
+def summary(values: list[float]) -> dict[str, Any]:
     """Mean and half of its 95% interval."""
     data = np.asarray(values)
     return {"mean": round(float(data.mean()), 4),
