@@ -18,6 +18,7 @@ from models.common.cogvideox.latents import (
     spatial_ratio,
     to_uint8,
 )
+from models.common.cogvideox.precision import ComputeDtype, computing
 from models.common.cogvideox.preview import LatentPreview
 from models.common.cogvideox.prompts import encode_prompts
 from models.common.cogvideox.rotary import rotary_for
@@ -46,7 +47,7 @@ class RepVideoPipeline:
         frames: tuple[int, ...],
         fps: float = 8.0,
         unconditional: Literal["zeros", "empty_prompt"] = "zeros",
-        compute_dtype: Literal["", "bfloat16"] = "",
+        compute_dtype: ComputeDtype = "",
         preview_source: str = "",
     ) -> None:
         self.transformer, self.transformer_off = transformer, transformer_off
@@ -54,7 +55,7 @@ class RepVideoPipeline:
         self.noise_table = NoiseTable.from_config(scheduler.config)
         self.height, self.width, self.frames, self.fps = height, width, frames, fps
         self.unconditional = unconditional
-        self.compute_dtype = compute_dtype
+        self.compute_dtype: ComputeDtype = compute_dtype
         self.preview = LatentPreview.load(preview_source, transformer.config.in_channels)
 
     @torch.no_grad()
@@ -107,7 +108,7 @@ class RepVideoPipeline:
         rotary = rotary_for(transformer.config, latents.shape[1], latents.shape[3], latents.shape[4], latents.device)
         draw = partial(draw_noise, tuple(latents.shape), generator, latents.device)
         for index, timestep in enumerate(sampler.timesteps):
-            with self.computing(latents.device):
+            with computing(self.compute_dtype, latents.device):
                 velocity = transformer(
                     hidden_states=latents.expand(len(embeds), -1, -1, -1, -1).to(transformer.dtype),
                     encoder_hidden_states=embeds,
@@ -127,11 +128,6 @@ class RepVideoPipeline:
     def decode(self, latents: Tensor, num_frames: int) -> np.ndarray:
         """uint8 frames [num_frames, height, width, 3]; padding dropped, values truncated as the authors do."""
         kept = latent_frame_count(num_frames, int(self.vae.config.temporal_compression_ratio))
-        with self.computing(self.vae.device):
+        with computing(self.compute_dtype, self.vae.device):
             video = decode_latents(self.vae, latents[:, -kept:].to(self.vae.device))
         return to_uint8(video)[0]
-
-    def computing(self, device: torch.device) -> torch.autocast:
-        """bfloat16 matrix products when asked for and on a CPU; elsewhere the weights' own type decides."""
-        enabled = self.compute_dtype == "bfloat16" and device.type == "cpu"
-        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
