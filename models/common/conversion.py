@@ -33,12 +33,12 @@ class Renamed:
     unexpected: list[str] = field(default_factory=list)
 
 
-def load_pickle(path: Path) -> dict[str, Any]:
-    """A torch file opened with `weights_only=True`, tensors mapped from disk."""
+def load_pickle(path: Path, mmap: bool = True) -> dict[str, Any]:
+    """A torch file opened with `weights_only=True`, tensors mapped from disk; `mmap` off for torch's first format."""
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ConversionError(
             f"{path} cannot be read as plain tensors: {str(error).splitlines()[0]} "

@@ -70,24 +70,34 @@ def extract_face(
 ) -> Face:
     """The largest face of a picture, or the `choose`th from the left, aligned and masked."""
     image = limit_long_edge(image, LONGEST_EDGE)
+    return cut_face(image, chosen_face(find_faces(image, detector, size), choose), parser, size)
+
+
+def find_faces(image: np.ndarray, detector: FaceDetector, size: int = FACE_SIZE) -> list[DetectedFace]:
+    """Every face from left to right; the detector's second way when its first finds none. NoFaceError for none."""
     faces = detector.detect(image)
     if faces:
-        face = _chosen(faces, choose)
-        aligned, _ = align_face(image, face.landmarks, size)
-        return Face(mask_face(aligned, parser), face.identity)
+        return sorted(faces, key=lambda face: float(face.box[0]))
     landmarks = detector.landmarks(image)
     if landmarks is None:
         raise NoFaceError("No face was found. Use a picture where one face is large, sharp and seen from the front.")
     aligned, _ = align_face(image, landmarks, size)
-    return Face(mask_face(aligned, parser), detector.recognise(aligned))
+    return [DetectedFace(np.concatenate([landmarks.min(0), landmarks.max(0)]), landmarks, detector.recognise(aligned))]
 
 
-def _chosen(faces: list[DetectedFace], choose: int | None) -> DetectedFace:
+def cut_face(image: np.ndarray, face: DetectedFace, parser: FaceParser, size: int = FACE_SIZE) -> Face:
+    """A found face, aligned and masked."""
+    aligned, _ = align_face(image, face.landmarks, size)
+    return Face(mask_face(aligned, parser), face.identity)
+
+
+def chosen_face(faces: list[DetectedFace], choose: int | None = None) -> DetectedFace:
+    """The largest, or the `choose`th from the left, counted from 0."""
     if choose is None:
         return sorted(faces, key=lambda face: face.area)[-1]
     if not 0 <= choose < len(faces):
         raise ValueError(f"Face {choose + 1} was asked for, the picture has {len(faces)}.")
-    return sorted(faces, key=lambda face: float(face.box[0]))[choose]
+    return faces[choose]
 
 
 def limit_long_edge(image: np.ndarray, edge: int) -> np.ndarray:
