@@ -19,13 +19,17 @@ from models.common.cogvideox.latents import (
     spatial_ratio,
     to_uint8,
 )
+from models.common.cogvideox.precision import ComputeDtype, computing
 from models.common.cogvideox.preview import LatentPreview
 from models.common.cogvideox.prompts import encode_prompts
 from models.common.cogvideox.rotary import rotary_for
-from models.common.faces import Face
+from models.common.face_reader import FaceReader
+from models.common.faces import FACE_SIZE, Face
+from models.common.pictures import read_picture
+from models.echovideo.config import EchoVideoRequest
 from models.echovideo.reference import face_tokens, first_frame, identity_rows, image_latents
 from models.echovideo.transformer import EchoVideoTransformer3DModel
-from models.method import OnStep, Step
+from models.method import Clip, OnStep, Step
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,19 @@ class Settings:
     guidance_schedule: str = "dynamic"
     identity_fusion: bool = True  # off: the words are fused with the face of nobody
 
+    @classmethod
+    def of(cls, request: EchoVideoRequest) -> Settings:
+        width, height = map(int, request.size.split("x"))
+        return cls(
+            height,
+            width,
+            request.num_frames,
+            request.num_inference_steps,
+            request.guidance_scale,
+            request.guidance_schedule,
+            request.identity_fusion,
+        )
+
 
 class EchoVideoPipeline:
     """One person, one prompt, one video. Holds the parts; everything of one job is local to the call."""
@@ -52,16 +69,32 @@ class EchoVideoPipeline:
         tokenizer: Any,
         vision: Any,
         scheduler: Any,
+        face_detector: Any = None,
+        face_parser: Any = None,
         *,
+        face_size: int = FACE_SIZE,
+        fps: float = 16.0,
         tiling: bool = True,
+        compute_dtype: ComputeDtype = "",
         preview_source: str = "",
     ) -> None:
         self.transformer, self.vae = transformer, vae
         self.text_encoder, self.tokenizer, self.vision = text_encoder, tokenizer, vision
         self.scheduler = scheduler
+        parser = face_parser or face_detector
+        self.faces = None if face_detector is None else FaceReader(face_detector, parser, face_size)
+        self.fps = fps
+        self.compute_dtype: ComputeDtype = compute_dtype
         if tiling:  # the authors' setting; it changes the numbers where a frame is larger than a tile
             self.vae.enable_tiling()
         self.preview = LatentPreview.load(preview_source, transformer.config.out_channels)
+
+    def __call__(self, request: EchoVideoRequest, on_step: OnStep) -> list[Clip]:
+        assert request.face is not None and self.faces is not None, "the request and the recipe have them"
+        face = self.faces.read(read_picture(request.face), request.which_face)
+        settings = Settings.of(request)
+        frames = self.generate(request.prompt, face, settings, request.seed, on_step, request.negative_prompt)
+        return [Clip(frames, self.fps)]
 
     @torch.no_grad()
     def generate(
@@ -124,13 +157,14 @@ class EchoVideoPipeline:
         denoised: Tensor | None = None
         for index, timestep in enumerate(timesteps):
             pair = torch.cat([latents, image], 2).expand(len(text), -1, -1, -1, -1)
-            velocity = self.transformer(
-                hidden_states=pair,
-                encoder_hidden_states=text,
-                timestep=torch.full((len(text),), timestep, device=latents.device),
-                image_rotary_emb=rotary,
-                return_dict=False,
-            )[0].float()
+            with computing(self.compute_dtype, latents.device):
+                velocity = self.transformer(
+                    hidden_states=pair,
+                    encoder_hidden_states=text,
+                    timestep=torch.full((len(text),), timestep, device=latents.device),
+                    image_rotary_emb=rotary,
+                    return_dict=False,
+                )[0].float()
             if guided:
                 negative, positive = velocity.chunk(2)
                 velocity = negative + weights[index] * (positive - negative)
@@ -142,7 +176,9 @@ class EchoVideoPipeline:
 
     def decode(self, latents: Tensor, num_frames: int) -> np.ndarray:
         """uint8 frames [num_frames, height, width, 3], values rounded as the authors do."""
-        return to_uint8(decode_latents(self.vae, latents.to(self.vae.device)), rounding="round")[0, :num_frames]
+        with computing(self.compute_dtype, self.vae.device):
+            video = decode_latents(self.vae, latents.to(self.vae.device))
+        return to_uint8(video, rounding="round")[0, :num_frames]
 
 
 def _dpm_step(
