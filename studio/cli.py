@@ -10,7 +10,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.events import Event, Failed, Finished, JobSpec, Loading, Progress, Started, StudioError
 from studio.settings import Parser
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     settings = "Every setting of the studio is a flag too, for example --device cpu."
     parser = Parser(prog="python -m studio", description=(__doc__ or "").splitlines()[0], epilog=settings)
-    commands = parser.add_subparsers(required=True, metavar="generate | list | serve")
+    commands = parser.add_subparsers(required=True, metavar="generate | list | serve | weights")
     generate = commands.add_parser("generate", help="make a video", epilog=settings)
     generate.add_argument("method", metavar="METHOD", help="a name from `list`")
     generate.add_argument("--preset", metavar="NAME", help="the method's first preset by default")
@@ -50,7 +50,25 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_list)
     serve = commands.add_parser("serve", help="open the page", epilog=settings)
     serve.set_defaults(run=_serve)
+    weights = commands.add_parser("weights", help="what full weights need; fetch, check and free them")
+    _add_weights(weights.add_subparsers(required=True, metavar="list | get | verify | free"), settings)
     return parser
+
+
+def _add_weights(commands: Any, settings: str) -> None:
+    listing = commands.add_parser("list", help="each preset: what it needs, from where, how large, under which terms")
+    listing.set_defaults(run=_weights, what="list")
+    for name, words in (("get", "fetch and convert"), ("verify", "compare checksums"), ("free", "remove")):
+        command = commands.add_parser(name, help=f"{words} the weights of a preset", epilog=settings)
+        command.add_argument("preset", metavar="METHOD/PRESET", help="a name from `weights list`")
+        command.set_defaults(run=_weights, what=name)
+        if name == "get":
+            command.add_argument("--accept-licence", action="store_true", help="agree to the terms without a question")
+            command.add_argument("--from", type=Path, metavar="FOLDER", dest="by_hand", help="files from a browser")
+        elif name == "verify":
+            command.add_argument("--remove-damaged", action="store_true", help="so that `get` fetches them again")
+        else:
+            command.add_argument("--originals", action="store_true", help="only published files already converted")
 
 
 def _generate(arguments: argparse.Namespace, rest: list[str]) -> int:
@@ -93,6 +111,22 @@ def _serve(arguments: argparse.Namespace, rest: list[str]) -> int:
 
     serve(load_settings(rest))
     return 0
+
+
+def _weights(arguments: argparse.Namespace, rest: list[str]) -> int:
+    from studio.weights import command
+    from studio.weights.library import Library
+
+    settings, presets = _load(rest)
+    library = Library(settings.cache_dir)
+    if arguments.what == "list":
+        return command.list_weights(library, presets)
+    preset = command.find_preset(arguments.preset, presets)
+    if arguments.what == "get":
+        return command.get_weights(library, preset, arguments.accept_licence, arguments.by_hand)
+    if arguments.what == "verify":
+        return command.verify_weights(library, preset, arguments.remove_damaged)
+    return command.free_weights(library, preset, presets, arguments.originals)
 
 
 def _load(argv: list[str]) -> tuple[StudioSettings, dict[str, Preset]]:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
     "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FETCH = "Fetch them in the tab, or with: python -m studio weights get METHOD/PRESET"
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +58,7 @@ def find_folder(source: str) -> Path:
         return _find_in_hub_cache(source)
     folder = REPOSITORY / Path(source).expanduser()
     if not folder.is_dir():
-        raise WeightsError(f"The weights folder {source} does not exist.", "Check the preset's weights.")
+        raise WeightsError(f"The weights folder {source} does not exist.", FETCH)
     return folder
 
 
@@ -127,8 +130,12 @@ def read_header(path: Path) -> WeightsFile:
         raise WeightsError(
             f"The weights file {shown(path)} is cut short: {size:,} of {whole:,} bytes are there.", again
         )
-    identity = f"{path.resolve()}|{stat.st_ino}|{size}|{stat.st_mtime_ns}"
-    return WeightsFile(path, entries, 8 + length, data_bytes, identity)
+    return WeightsFile(path, entries, 8 + length, data_bytes, identity_of(path, stat))
+
+
+def identity_of(path: Path, stat: os.stat_result) -> str:
+    """Tells whether a file is the one that was seen before, without reading it."""
+    return f"{path.resolve()}|{stat.st_ino}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def import_object(path: str) -> Any:
@@ -157,6 +164,10 @@ class Digests:
             self._known = {}  # absent or damaged: it is only a cache
 
     def get(self, file: WeightsFile) -> str | None:
+        """Known from an earlier run, or from the hub's cache, which names large files by their sha256."""
+        blob = file.path.resolve()
+        if blob.parent.name == "blobs" and SHA256.fullmatch(blob.name):
+            return blob.name
         return self._known.get(file.identity)
 
     def put(self, file: WeightsFile, digest: str) -> None:
@@ -183,25 +194,18 @@ def _entry(value: dict[str, Any]) -> TensorEntry:
 
 
 def _find_in_hub_cache(source: str) -> Path:
-    """Downloads nothing: that needs the person's consent and the licence's terms."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    """Asks no server: a download needs the person's consent (studio.weights)."""
+    from studio.weights.hub_cache import HubSource, find_snapshot
 
-    place, _, subfolder = source.removeprefix("hub:").partition(":")
-    repository, _, revision = place.partition("@")
-    options = f" --revision {revision}" if revision else ""
-    options += f" --include '{subfolder}/*'" if subfolder else ""
     try:
-        folder = Path(snapshot_download(repository, revision=revision or None, local_files_only=True)) / subfolder
-    except HFValidationError as error:
-        raise WeightsError(
-            f"{source!r} is not of the form hub:owner/name@revision:subfolder.", "Check the preset."
-        ) from error
-    except LocalEntryNotFoundError:
-        folder = None
+        wanted = HubSource.parse(source)
+    except ValueError as error:
+        raise WeightsError(str(error), "Check the preset.") from error
+    snapshot = find_snapshot(wanted)
+    folder = snapshot / wanted.path if snapshot else None
     if folder is None or not folder.is_dir():
         raise WeightsError(
-            f"The weights {repository}{f' ({subfolder})' if subfolder else ''} are not on this machine.",
-            f"Download them once with: hf download {repository}{options}",
+            f"The weights {wanted.repository}{f' ({wanted.path})' if wanted.path else ''} are not on this machine.",
+            FETCH,
         )
     return folder
