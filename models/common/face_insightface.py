@@ -7,8 +7,10 @@ studio's requirements: requirements-faces.txt says how to add it.
 from __future__ import annotations
 
 import functools
+import shutil
+import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -76,6 +78,21 @@ class InsightFaceDetector:
         )
         analysis.prepare(ctx_id=-1 if self.providers == CPU else 0, det_size=(DETECTOR_SIDE, DETECTOR_SIDE))
         return analysis
+
+
+def unpack(archive: Path, output: Path) -> None:
+    """The .onnx files of a model pack such as antelopev2.zip, whatever folder they lie in there."""
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(archive) as pack:
+            models = [entry for entry in pack.infolist() if entry.filename.endswith(".onnx")]
+            for entry in models:
+                with pack.open(entry) as source, (output / PurePosixPath(entry.filename).name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive.name} is not a zip file; download it again.") from error
+    if not models:
+        raise ValueError(f"{archive.name} holds no .onnx file; it is another model pack.")
 
 
 def _bgr(image: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A module of our own under the names of the published weights (facexlib's parsing_bisenet.pth), so that neither facexlib
 nor torchvision is needed. Network: BiSeNet, arXiv:1808.00897, with a ResNet-18 whose 1/8 stage stands in for the
-spatial path. `python -m models.common.face_parsing parsing_bisenet.pth FOLDER` writes the folder that is loaded.
+spatial path. `python -m models.common.face_parsing parsing_bisenet.pth OUTPUT` writes the folder that is loaded.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class BiSeNet(nn.Module):
         return self(torch.from_numpy(normalised).to(weight.device, weight.dtype))[0].argmax(0).cpu().numpy()
 
 
-def convert(checkpoint: Path, folder: Path) -> int:
+def convert(checkpoint: Path, output: Path) -> int:
     """The published .pth as a folder of config.json and safetensors; the number of tensors. ConversionError unless
     every name and shape is the network's."""
     tensors = load_pickle(checkpoint, mmap=False)  # published in torch's format of before 1.6
@@ -168,9 +168,9 @@ def convert(checkpoint: Path, folder: Path) -> int:
     with torch.device("meta"):
         expected = BiSeNet(**config).state_dict()
     check_names(Renamed(sources={name: (name, None) for name in tensors}), tensors, expected, "BiSeNet face parser")
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
+    output.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, output / "model.safetensors")
+    (output / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
     return len(tensors)
 
 
@@ -178,9 +178,9 @@ def main(argv: list[str] | None = None) -> None:
     """Convert and say what was found."""
     parser = argparse.ArgumentParser(prog="python -m models.common.face_parsing", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
     options = parser.parse_args(argv)
-    print(f"face parser: all {convert(options.checkpoint, options.folder)} tensors are the network's")
+    print(f"face parser: all {convert(options.checkpoint, options.output)} tensors are the network's")
 
 
 def _stage(channels: int, out: int, stride: int) -> nn.Sequential:

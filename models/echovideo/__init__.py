@@ -1,6 +1,6 @@
 """EchoVideo: text to video that keeps a person's identity, from one picture of the face."""
 
-from models.echovideo.config import TERMS, EchoVideoRequest, Weights, check, choices, inspector, recipe
+from models.echovideo.config import CONVERSIONS, TERMS, EchoVideoRequest, Weights, check, choices, inspector, recipe
 from models.method import Ablation, Method
 
 METHOD = Method(
@@ -16,6 +16,7 @@ METHOD = Method(
     choices=choices,
     inspector=inspector,
     terms=TERMS,
+    conversions=CONVERSIONS,
     ablations=(
         Ablation(
             "identity_fusion",

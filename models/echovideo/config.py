@@ -8,6 +8,8 @@ from typing import Literal
 
 from models.method import (
     Component,
+    Conversion,
+    Published,
     Recipe,
     Request,
     Terms,
@@ -139,6 +141,29 @@ def _face_parts(weights: Weights) -> tuple[Component, ...]:
     )
 
 
+ANTELOPE = "https://github.com/deepinsight/insightface/releases/download/v0.7/antelopev2.zip"
+ANTELOPE_SUM = "8e182f14fc6e80b3bfa375b33eb6cff7ee05d8ef7633e738d1c89021dcf0c5c5"
+BISENET = "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth"
+BISENET_SUM = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
+
+CONVERSIONS = (
+    Conversion(
+        "weights/echovideo/vision",
+        "models.echovideo.convert:convert_vision",
+        {"siglip": Published("hub:google/siglip-base-patch16-224@main", ("config.json", "model.safetensors"))},
+    ),
+    Conversion(
+        "weights/echovideo/antelopev2",
+        "models.common.face_insightface:unpack",
+        {"archive": Published(f"{ANTELOPE}#sha256={ANTELOPE_SUM}")},
+    ),
+    Conversion(
+        "weights/echovideo/face_parser",
+        "models.common.face_parsing:convert",
+        {"checkpoint": Published(f"{BISENET}#sha256={BISENET_SUM}")},
+    ),
+)
+
 TERMS = (
     Terms(
         name="EchoVideo's transformer",
@@ -164,27 +189,25 @@ TERMS = (
         bytes=813_000_000,
         licence="Apache-2.0",
         licence_url="https://www.apache.org/licenses/LICENSE-2.0",
-        condition="Cut out once: python -m models.echovideo.convert vision.",
-        covers=("weights/echovideo/vision",),
+        covers=("hub:google/siglip-base-patch16-224",),
     ),
     Terms(
         name="insightface's antelopev2, face detector and recogniser",
-        url="https://github.com/deepinsight/insightface/releases/download/v0.7/antelopev2.zip",
+        url=ANTELOPE,
         bytes=360_662_982,
         licence="insightface model licence",
         licence_url="https://github.com/deepinsight/insightface#license",
         non_commercial=True,
         condition="For non-commercial research only.",
-        covers=("weights/echovideo/antelopev2",),
+        covers=("https://github.com/deepinsight/insightface/",),
     ),
     Terms(
         name="facexlib's BiSeNet face parser",
-        url="https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
+        url=BISENET,
         bytes=53_289_463,
         licence="MIT",
         licence_url="https://github.com/xinntao/facexlib/blob/master/LICENSE",
-        condition="Converted once: python -m models.common.face_parsing. Trained on CelebAMask-HQ, whose pictures "
-        "are for non-commercial research.",
-        covers=("weights/echovideo/face_parser",),
+        condition="Trained on CelebAMask-HQ, whose pictures are for non-commercial research.",
+        covers=("https://github.com/xinntao/facexlib/",),
     ),
 )

@@ -53,6 +53,16 @@ def vision_sources(tensors: Mapping[str, Tensor], config: SiglipVisionConfig) ->
     return renamed
 
 
+def convert_vision(siglip: Path, output: Path) -> Renamed:
+    """The vision tower of the SigLIP checkpoint in the folder `siglip`, as a folder of its own."""
+    config = json.loads((siglip / "config.json").read_text(encoding="utf-8"))
+    vision = SiglipVisionConfig(**config.get("vision_config", config))
+    tensors = FolderTensors(siglip)
+    renamed = vision_sources(tensors, vision)
+    write_folder(output, vision, tensors, renamed, stem="model")
+    return renamed
+
+
 class FolderTensors(Mapping[str, Tensor]):
     """The tensors of a folder's safetensors files, read one at a time."""
 
@@ -83,15 +93,12 @@ def main(argv: list[str] | None = None) -> None:
     vision.add_argument("folder", type=Path)
     vision.add_argument("output", type=Path)
     options = parser.parse_args(argv)
-    tensors = FolderTensors(options.folder)
-    config = json.loads((options.folder / "config.json").read_text())
     if options.command == "check":
-        renamed = transformer_sources(tensors, config)
+        config = json.loads((options.folder / "config.json").read_text(encoding="utf-8"))
+        renamed = transformer_sources(FolderTensors(options.folder), config)
         print(f"transformer: all {len(renamed.sources)} tensors are the network's")
         return
-    siglip = SiglipVisionConfig(**config.get("vision_config", config))
-    renamed = vision_sources(tensors, siglip)
-    write_folder(options.output, siglip, tensors, renamed, stem="model")
+    renamed = convert_vision(options.folder, options.output)
     print(f"vision tower: {len(renamed.sources)} tensors, {len(renamed.ignored)} of the text tower left out")
 
 
