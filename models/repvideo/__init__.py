@@ -2,6 +2,7 @@
 
 from models.method import Ablation, Method
 from models.repvideo.config import RepVideoRequest, Weights, check, recipe
+from models.repvideo.downloads import CONVERSIONS, TERMS
 
 METHOD = Method(
     name="repvideo",
@@ -12,6 +13,8 @@ METHOD = Method(
     weights=Weights,
     recipe=recipe,
     check=check,
+    terms=TERMS,
+    conversions=CONVERSIONS,
     ablations=(
         Ablation(
             "feature_cache",

@@ -2,9 +2,9 @@
 
     python -m models.repvideo.convert CHECKPOINT OUTPUT_FOLDER [--config network.yaml] [--vae 3d-vae.pt]
 
-CHECKPOINT is a folder with the text file `latest` and `<latest>/mp_rank_00_model_states.pt`, or such a repository as
-`hub:Vchitect/RepVideo`. OUTPUT_FOLDER gets `transformer` and `scheduler`. Files are opened with
-`weights_only=True`. Names and chunk order: Vchitect/RepVideo sat/dit_video_concat.py, sat/transformer_gating.py.
+CHECKPOINT is a folder with the text file `latest` and `<latest>/mp_rank_00_model_states.pt`. OUTPUT_FOLDER gets
+`transformer` and `scheduler`. Files are opened with `weights_only=True`. Names and chunk order: Vchitect/RepVideo
+sat/dit_video_concat.py, sat/transformer_gating.py. `python -m studio weights get repvideo/full` fetches and converts.
 """
 
 from __future__ import annotations
@@ -188,15 +188,16 @@ def read_checkpoint(folder: Path) -> dict[str, Tensor]:
     return state["module"]
 
 
-def fetch_checkpoint(source: str) -> Path:
-    """The folder of a checkpoint, downloaded first when it is `hub:owner/name[@revision]`."""
-    if not source.startswith("hub:"):
-        return Path(source)
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = source.removeprefix("hub:").partition("@")
-    wanted = ["latest", "*/mp_rank_00_model_states.pt"]
-    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+def convert_release(checkpoint: Path, output: Path, config: Mapping[str, Any] | None = None) -> str:
+    """Write `transformer` and `scheduler` below `output`; what was written, in a line."""
+    config = RELEASED_CONFIG if config is None else config
+    tensors = read_checkpoint(checkpoint)
+    renamed = network_sources(tensors, config)
+    with torch.device("meta"):
+        described = RepVideoTransformer3DModel(**config)
+    files = write_folder(output / "transformer", described, tensors, renamed)
+    CogVideoXDPMScheduler(**RELEASED_SCHEDULER).save_pretrained(output / "scheduler")
+    return f"transformer: {len(renamed.sources)} tensors in {len(files)} files; {len(renamed.ignored)} others left out"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -204,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
     from models.common.cogvideox.vae_conversion import convert_vae
 
     parser = argparse.ArgumentParser(prog="python -m models.repvideo.convert", description=__doc__)
-    parser.add_argument("checkpoint", help="folder, or hub:owner/name[@revision]")
+    parser.add_argument("checkpoint", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--config", type=Path, help="the authors' YAML, when not the released 2B network")
     parser.add_argument("--vae", type=Path, help="the authors' 3d-vae.pt, converted to OUTPUT_FOLDER/vae")
@@ -216,13 +217,7 @@ def main(argv: list[str] | None = None) -> None:
         tree: Any = OmegaConf.to_container(OmegaConf.load(options.config))
         network = tree["model"]["network_config"]["params"] if "model" in tree else tree
         config = config_from_upstream(network)
-    tensors = read_checkpoint(fetch_checkpoint(options.checkpoint))
-    renamed = network_sources(tensors, config)
-    with torch.device("meta"):
-        described = RepVideoTransformer3DModel(**config)
-    files = write_folder(options.output / "transformer", described, tensors, renamed)
-    CogVideoXDPMScheduler(**RELEASED_SCHEDULER).save_pretrained(options.output / "scheduler")
-    print(f"transformer: {len(renamed.sources)} tensors in {len(files)} files; {len(renamed.ignored)} others left out")
+    print(convert_release(options.checkpoint, options.output, config))
     if options.vae:
         count = convert_vae(options.vae, options.output / "vae")
         print(f"vae: {count} tensors")
