@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.pocket.judge import QUESTIONS, UNKNOWN, WEIGHTS, Judge, truth
+from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.training import (
     AveragedWeights,
@@ -26,7 +27,6 @@ from models.pocket.recipes.training import (
     set_learning_rate,
     trapezoid,
 )
-from models.pocket.recipes.vae import to_model
 from models.pocket.world import sample_scene
 
 

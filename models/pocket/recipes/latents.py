@@ -16,9 +16,10 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 from torch import nn
 
+from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.training import Rank, autocast, launch
-from models.pocket.recipes.vae import WEIGHTS, FrameConv, frame_autoencoder, to_model
+from models.pocket.recipes.vae import WEIGHTS, FrameConv, frame_autoencoder
 
 
 def latents_path(split: str, folder: Path = STATE) -> Path:

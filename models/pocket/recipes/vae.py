@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,19 +18,9 @@ from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXCaus
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.pocket.recipes.dataset import STATE, open_clips
-from models.pocket.recipes.training import (
-    AveragedWeights,
-    Rank,
-    Run,
-    autocast,
-    launch,
-    optimizers,
-    psnr,
-    set_learning_rate,
-    trapezoid,
-)
-from models.pocket.world import sample_scene
+from models.pocket.recipes.autoencoder import start_downsampler, start_upsampler, to_model, train_frames
+from models.pocket.recipes.matrix_conv import MatrixConv
+from models.pocket.recipes.training import Rank, autocast, launch
 
 WEIGHTS = Path("models/pocket/weights/cogvideox")
 CONFIG = {
@@ -41,22 +32,16 @@ CONFIG = {
 }  # fmt: skip
 
 
-class FrameConv(nn.Module):
-    """The current-frame tap of a causal 3D convolution, its kernel kept as a matrix [out, in * 9] for Muon."""
+class FrameConv(MatrixConv):
+    """The current-frame tap of a causal 3D convolution."""
 
     def __init__(self, source: CogVideoXCausalConv3d) -> None:
-        super().__init__()
         conv = source.conv
-        self.kernel = conv.kernel_size[1]
-        self.channels = conv.in_channels
-        plain = nn.Conv2d(conv.in_channels, conv.out_channels, self.kernel)
-        self.weight = nn.Parameter(plain.weight.detach().flatten(1).clone())
-        self.bias = nn.Parameter(plain.bias.detach().clone())  # pyright: ignore[reportOptionalMemberAccess]
+        kernel = conv.kernel_size[1]
+        super().__init__(conv.in_channels, conv.out_channels, kernel, padding=kernel // 2)
 
-    def forward(self, inputs: Tensor, conv_cache: Tensor | None = None) -> tuple[Tensor, None]:
-        weight = self.weight.view(-1, self.channels, self.kernel, self.kernel)
-        frames = inputs.transpose(1, 2).flatten(0, 1)
-        out = F.conv2d(frames, weight, self.bias, padding=self.kernel // 2)
+    def forward(self, inputs: Tensor, conv_cache: Tensor | None = None) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride] -- the causal convolution's interface
+        out = super().forward(inputs.transpose(1, 2).flatten(0, 1))
         return out.unflatten(0, (inputs.shape[0], -1)).transpose(1, 2), None
 
 
@@ -74,14 +59,9 @@ def frame_autoencoder() -> AutoencoderKLCogVideoX:
         elif name.endswith(".conv2"):
             nn.init.zeros_(module.weight)  # pyright: ignore[reportArgumentType]
         elif isinstance(module, nn.Conv2d) and "downsamplers" in name:
-            with torch.no_grad():
-                module.weight.mul_(0.1)
-                taps = nn.init.orthogonal_(torch.empty(module.out_channels, module.in_channels * 4))
-                module.weight[:, :, :2, :2] += taps.view(module.out_channels, module.in_channels, 2, 2)
+            start_downsampler(module)
         elif isinstance(module, nn.Conv2d) and "upsamplers" in name:
-            with torch.no_grad():
-                module.weight.mul_(0.5)
-                module.weight[:, :, 1, 1] += 0.7 * torch.eye(module.out_channels, module.in_channels)
+            start_upsampler(module)
     return vae
 
 
@@ -116,84 +96,14 @@ def inflate(frames: AutoencoderKLCogVideoX, latent_std: float) -> AutoencoderKLC
     return vae
 
 
-def frames_of(clips: np.ndarray, rng: np.random.Generator, count: int, device: torch.device) -> Tensor:
-    """Random frames [count, 3, 1, height, width] in [-1, 1], half of them mirrored."""
-    which, when = rng.integers(len(clips), size=count), rng.integers(clips.shape[1], size=count)
-    picked = np.stack([clips[i, t, :, :: (-1 if rng.random() < 0.5 else 1)] for i, t in zip(which, when, strict=True)])
-    return to_model(torch.from_numpy(picked).to(device)).unsqueeze(2)
-
-
-def to_model(frames: Tensor) -> Tensor:
-    """uint8 [..., height, width, 3] -> float [..., 3, height, width] in [-1, 1]."""
-    return frames.movedim(-1, -3).float() / 127.5 - 1
-
-
-@torch.no_grad()
-def evaluate(vae: nn.Module, clips: np.ndarray, people: np.ndarray, device: torch.device) -> dict[str, float]:
-    """Mean PSNR of a few held-out frames, solids and people apart."""
-    scores = []
-    for start in range(0, len(clips), 16):
-        pixels = to_model(torch.from_numpy(np.asarray(clips[start : start + 16, 7])).to(device)).unsqueeze(2)
-        with autocast(device):
-            scores.append(psnr(vae.decode(vae.encode(pixels).latent_dist.mean).sample, pixels))  # pyright: ignore
-    scores = torch.cat(scores).cpu().numpy()
-    return {"psnr_solids": float(scores[~people].mean()), "psnr_people": float(scores[people].mean())}
+def reconstruct(vae: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents and decoded frames of frames [batch, 3, height, width]."""
+    latents = vae.encode(pixels.unsqueeze(2)).latent_dist.mean
+    return latents, vae.decode(latents).sample.squeeze(2)
 
 
 def train(rank: Rank, seconds: float, batch: int) -> None:
-    torch.manual_seed(0)
-    run = Run(STATE / "vae", seconds, rank)
-    vae = frame_autoencoder().to(rank.device)  # pyright: ignore[reportArgumentType] -- diffusers' decorator keeps self
-    muon = [
-        m.weight
-        for n, m in vae.named_modules()
-        if isinstance(m, FrameConv) and m.kernel == 3 and min(m.weight.shape) >= 16
-    ]
-    ids = {id(p) for p in muon}
-    both = optimizers(muon, [p for p in vae.parameters() if id(p) not in ids], 0.013, 4e-3)
-    average = AveragedWeights(vae, 0.998)
-    if state := run.resume():
-        vae.load_state_dict(state["vae"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-    rng = np.random.default_rng((rank.index, run.step))
-    clips, test = open_clips("train"), open_clips("test")[:128]
-    people = np.array([sample_scene(i, "test").person is not None for i in range(len(test))])
-    losses = []
-    while (progress := run.progress) < 1:
-        if run.step % 500 == 0:  # rendering may still be going on beside
-            clips = open_clips("train")
-        set_learning_rate(both, trapezoid(progress, 0.015, 0.45))
-        pixels = frames_of(clips, rng, batch // rank.world, rank.device)
-        with autocast(rank.device):
-            posterior = vae.encode(pixels).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-            decoded = vae.decode(posterior.mean).sample  # pyright: ignore[reportAttributeAccessIssue]
-        difference = decoded.float() - pixels
-        loss = difference.abs().mean() + difference.square().mean() + 1e-4 * posterior.mean.float().square().mean()
-        loss.backward()
-        rank.average_gradients(vae.parameters())
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(vae)
-        run.step, run.samples = run.step + 1, run.samples + batch
-        losses.append(float(loss.detach()))
-        if run.step in (20, 100) or run.step % 400 == 0:
-            run.note(loss=float(np.mean(losses[-400:])))
-        if run.due():
-            run.save(vae=vae.state_dict(), average=average.values, average_step=average.step,
-                     optimizers=[o.state_dict() for o in both])  # fmt: skip
-            shadow = frame_autoencoder().to(rank.device)  # pyright: ignore[reportArgumentType] -- diffusers' decorator keeps self
-            average.copy_to(shadow)
-            run.note(**evaluate(shadow, test, people, rank.device))
-    if rank.first:
-        average.copy_to(vae)
-        run.note(**evaluate(vae, test, people, rank.device))
-        run.save(vae=vae.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
-        export(vae, test, rank.device)
+    train_frames(rank, "vae", frame_autoencoder, reconstruct, export, seconds, batch)
 
 
 @torch.no_grad()
@@ -201,7 +111,7 @@ def export(frames: AutoencoderKLCogVideoX, clips: np.ndarray, device: torch.devi
     """Write the video network (fp16) and the linear map latents -> RGB that previews use."""
     from safetensors.torch import save_file
 
-    pixels = to_model(torch.from_numpy(np.asarray(clips[:, 5])).to(device)).unsqueeze(2)
+    pixels = to_model(torch.from_numpy(np.array(clips[:, 5])).to(device)).unsqueeze(2)
     with autocast(device):
         latents = torch.cat([frames.encode(p).latent_dist.mean.float() for p in pixels.split(16)])  # pyright: ignore
     vae = inflate(frames.cpu(), float(latents.std()))
