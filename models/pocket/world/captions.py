@@ -51,14 +51,19 @@ FILLERS = (
 
 
 def caption(
-    scene: Scene, rng: np.random.Generator | None = None, omitted: float = OMITTED, anonymous: bool = False
+    scene: Scene,
+    rng: np.random.Generator | None = None,
+    omitted: float = OMITTED,
+    anonymous: bool = False,
+    subject: str = "",
 ) -> str:
     """One wording of a scene. With no `rng`, the plain wording that names everything; with one, synonyms, any order,
     and each of skin, shirt, wall, ground and sky left out with probability `omitted`. `anonymous`: a person's identity
-    stays unsaid, only dress, action and wall are told."""
+    stays unsaid, only dress, action and wall are told. `subject`: words in place of all that is said of the first
+    subject's looks, for example "the object"."""
     if scene.person is not None:
-        return _person(scene, scene.person, rng, omitted, anonymous)
-    return _solids(scene, rng, omitted)
+        return _person(scene, scene.person, rng, omitted, anonymous, subject)
+    return _solids(scene, rng, omitted, subject)
 
 
 def vocabulary() -> list[str]:
@@ -94,9 +99,9 @@ def _noun(solid: Solid, rng: np.random.Generator | None) -> str:
     return _article(" ".join([*pattern, _say(solid.colour, rng), _say(solid.shape, rng)]))
 
 
-def _solids(scene: Scene, rng: np.random.Generator | None, omitted: float) -> str:
+def _solids(scene: Scene, rng: np.random.Generator | None, omitted: float, subject: str = "") -> str:
     first = scene.solids[0]
-    text = f"{_noun(first, rng)} {_say(first.motion, rng)}"
+    text = f"{subject or _noun(first, rng)} {_say(first.motion, rng)}"
     if len(scene.solids) > 1:
         joint = "next to" if rng is None or rng.random() < 0.6 else "beside"
         text += f" {joint} {_noun(scene.solids[1], rng)}"
@@ -126,7 +131,12 @@ def _identity(person: Person, rng: np.random.Generator | None, omitted: float) -
 
 
 def _person(
-    scene: Scene, person: Person, rng: np.random.Generator | None, omitted: float, anonymous: bool = False
+    scene: Scene,
+    person: Person,
+    rng: np.random.Generator | None,
+    omitted: float,
+    anonymous: bool = False,
+    subject: str = "",
 ) -> str:
     noun = _say("person", rng)
     if person.hair_style == "bald" and not anonymous:
@@ -139,8 +149,8 @@ def _person(
     if rng is not None:
         order = rng.permutation(len(looks))
         looks = [looks[i] for i in order]
-    text = _article(noun)
-    if looks:
+    text = subject or _article(noun)
+    if looks and not subject:
         text += " with " + (", ".join(looks[:-1]) + " and " + looks[-1] if len(looks) > 1 else looks[0])
     text += f" {_say(person.action, rng)}"
     if _keep(rng, omitted):

@@ -1,0 +1,1 @@
+"""CustomVideoX: text to video around any subject, from one picture of it."""

@@ -1,0 +1,269 @@
+"""Train CustomVideoX's LoRA for the pocket base: one picture's tokens in every block's attention, nothing else learns.
+
+Each clip is told with its subject's looks left out ("the object bounces on grass", half the time "the cube ..."), and
+shown the same subject cut out of another scene, pose, size and view, so that the looks must come from the picture.
+One time in ten there are no words, one time in ten no picture.
+    python -m models.pocket.recipes.customvideox references    render and encode the pictures, once
+    python -m models.pocket.recipes.customvideox train --seconds 1500
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import CogVideoXDDIMScheduler
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import T5EncoderModel
+
+from models.common.cogvideox.rotary import rotary_for
+from models.customvideox.lora import LAYERS, LoraSettings, ReferenceLora
+from models.customvideox.reference import place_subject
+from models.customvideox.transformer import CustomVideoXTransformer3DModel
+from models.pocket.recipes import text
+from models.pocket.recipes.dataset import STATE
+from models.pocket.recipes.latents import frame_encoder, open_latents
+from models.pocket.recipes.training import (
+    AveragedWeights,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    set_learning_rate,
+    trapezoid,
+)
+from models.pocket.recipes.transformer import DROPPED, SCHEDULER, Noise, stratified_timesteps
+from models.pocket.recipes.vae import WEIGHTS, to_model
+from models.pocket.world import Scene, caption, sample_scene
+from models.pocket.world.clip import SIDE
+from models.pocket.world.cutouts import cutout
+
+BASE = Path("models/pocket/weights/repvideo/transformer_off")
+OUTPUT = Path("models/pocket/weights/customvideox/lora")
+PICTURES = 3  # of each clip's subject
+FOLDER = STATE / "references"
+SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", mask="cached")
+NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
+ENCODED_AT_ONCE = 64
+
+
+def references_path(split: str) -> Path:
+    return FOLDER / f"{split}.npy"
+
+
+def reference_frame(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """A picture as training shows it: uint8 [SIDE, SIDE, 3], on white, its size and place varied."""
+    picture = cutout(scene, rng)
+    on_white = np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(255))
+    shift = tuple(rng.uniform(-0.5, 0.5, 2).tolist())
+    return place_subject(on_white, SIDE, SIDE, float(rng.uniform(0.6, 0.95)), shift)  # pyright: ignore[reportArgumentType]
+
+
+@torch.no_grad()
+def encode_references(rank: Rank, split: str) -> None:
+    """PICTURES latents of every clip's subject, float16 [clips, PICTURES, channels, h, w]."""
+    vae, scale = frame_encoder()
+    vae.to(rank.device)
+    latents = np.load(_unfinished(split), mmap_mode="r+")
+    mine = list(range(rank.index, len(latents), rank.world))
+    start = time.monotonic()
+    for first in range(0, len(mine), ENCODED_AT_ONCE):
+        block = mine[first : first + ENCODED_AT_ONCE]
+        frames = []
+        for index in block:
+            scene, rng = sample_scene(index, split), np.random.default_rng((index, 5))
+            frames += [reference_frame(scene, rng) for _ in range(PICTURES)]
+        pixels = to_model(torch.from_numpy(np.stack(frames)).to(rank.device)).unsqueeze(2)
+        with autocast(rank.device):
+            mean = vae.encode(pixels).latent_dist.mean  # pyright: ignore[reportCallIssue]
+        latents[block] = (mean.float() * scale).squeeze(2).unflatten(0, (-1, PICTURES)).cpu().numpy()
+        if rank.first and first % (10 * ENCODED_AT_ONCE) == 0:
+            done = first + len(block)
+            rate = done / (time.monotonic() - start)
+            print(f"{split}: pictures for {done}/{len(mine)} clips of this process, {rate:.0f} clips/s", flush=True)
+
+
+def make_references(processes: int) -> None:
+    """The pictures of both splits; a split that is there stays."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for split in ("test", "train"):
+        if references_path(split).exists():
+            print(f"{references_path(split)} is there.")
+            continue
+        count, _, *shape = open_latents(split).shape
+        np.lib.format.open_memmap(_unfinished(split), "w+", np.float16, (count, PICTURES, *shape)).flush()
+        launch(encode_references, processes, split)
+        _unfinished(split).rename(references_path(split))
+
+
+def _unfinished(split: str) -> Path:
+    return FOLDER / f"{split}.partial.npy"
+
+
+class Subjects:
+    """Batches of clips with pictures of their subjects and captions that leave the looks out."""
+
+    def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
+        mine = slice(rank.index, None, rank.world)
+        self.clips = torch.from_numpy(np.array(open_latents(split)[mine]))
+        self.pictures = torch.from_numpy(np.array(np.load(references_path(split), mmap_mode="r")[mine]))
+        self.scenes = [sample_scene(i, split) for i in range(rank.index, len(open_latents(split)), rank.world)]
+        people = np.array([scene.person is not None for scene in self.scenes])
+        self.epoch = np.repeat(np.arange(len(people)), np.where(people, 1, 4))  # the subject is mostly a solid
+        self.rank, self.tokenizer = rank, tokenizer
+        self.order = np.zeros(0, np.int64)
+
+    def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips [batch, frames, channels, height, width], pictures [batch, 1, ...], token ids [batch, MAX_TOKENS]."""
+        if len(self.order) < size:
+            self.order = rng.permutation(self.epoch)
+        chosen, self.order = self.order[:size], self.order[size:]
+        words = ["" if rng.random() < dropped else anonymous_caption(self.scenes[i], rng) for i in chosen]
+        pictures = self.pictures[chosen, rng.integers(PICTURES, size=size)][:, None]
+        ids = text.tokenize(self.tokenizer, words)
+        clips = self.clips[chosen]
+        return tuple(x.to(self.rank.device) for x in (clips.float(), pictures.float(), ids))  # pyright: ignore[reportReturnType]
+
+
+def anonymous_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """A caption that says what happens where, and half the time what the subject is, but not what it looks like."""
+    noun = str(rng.choice(NOUNS))
+    if rng.random() < 0.5:
+        noun = "person" if scene.person else scene.solids[0].shape
+    article = "the" if rng.random() < 0.5 else "an" if noun == "object" else "a"
+    return caption(scene, rng, subject=f"{article} {noun}")
+
+
+class PictureToVideo(nn.Module):
+    """The frozen network and its LoRA; `forward` predicts v of whole clips."""
+
+    def __init__(self, base: Path) -> None:
+        super().__init__()
+        self.transformer = CustomVideoXTransformer3DModel.from_config(CustomVideoXTransformer3DModel.load_config(base))
+        weights = load_file(base / "diffusion_pytorch_model.safetensors")
+        weights.pop("learnable_gating", None)  # RepVideo's, which act only with its cache
+        self.transformer.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        self.transformer.requires_grad_(False).eval()
+        self.lora = ReferenceLora(self.transformer.transformer_blocks, self.transformer.hidden_size, SETTINGS)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, words: Tensor, pictures: Tensor | None) -> Tensor:
+        """v [batch, frames, channels, height, width]; without pictures the LoRA still acts."""
+        adapted = self.transformer.adapted(self.lora)
+        memory = None if pictures is None else self.transformer.remember(pictures, adapted)
+        rotary = rotary_for(self.transformer.config, noisy.shape[1], noisy.shape[3], noisy.shape[4], noisy.device)
+        return self.transformer(
+            noisy, words, timestep, image_rotary_emb=rotary, adapted=adapted, memory=memory, return_dict=False
+        )[0]
+
+
+@torch.no_grad()
+def evaluate(model: PictureToVideo, encoder: nn.Module, data: Subjects, noise: Noise) -> dict[str, float]:
+    """v loss on other scenes with their picture, without one, and with the next clip's picture, noise fixed."""
+    losses: dict[str, list[float]] = {"val": [], "val_no_picture": [], "val_wrong_picture": []}
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    data.order = np.zeros(0, np.int64)
+    for _ in range(4):
+        clips, pictures, ids = data.batch(16, rng, 0.0)
+        timestep = torch.linspace(20, 980, 16).long().to(clips.device)
+        noisy, target = noise(clips, torch.randn(clips.shape, generator=generator).to(clips.device), timestep)
+        for (_, found), shown in zip(losses.items(), (pictures, None, pictures.roll(1, 0)), strict=True):
+            with autocast(clips.device):
+                predicted = model(noisy, timestep, encoder(ids).last_hidden_state, shown)
+            found.append(float((predicted.float() - target).square().mean()))
+    return {name: float(np.mean(found)) for name, found in losses.items()}
+
+
+def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output: Path) -> None:
+    torch.manual_seed(0)
+    run = Run(STATE / "customvideox", seconds, rank)
+    tokenizer = text.build_tokenizer()
+    data = Subjects("train", rank, tokenizer)
+    test = Subjects("test", Rank(0, 1, rank.device), tokenizer) if rank.first else None
+    encoder = (
+        T5EncoderModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32).eval().requires_grad_(False)
+    )
+    encoder.to(rank.device)  # pyright: ignore[reportArgumentType] -- transformers' decorator keeps self
+    model = PictureToVideo(base).to(rank.device)
+    lora = model.lora
+    both = optimizers([], list(lora.parameters()), 0.0, lr)
+    average = AveragedWeights(lora, 0.995)
+    if state := run.resume():
+        lora.load_state_dict(state["lora"])
+        average.values, average.step = state["average"], state["average_step"]
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
+    rng = np.random.default_rng((rank.index, run.step))
+    torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
+    losses: list[float] = []
+
+    def save() -> None:
+        """State on disk, and the losses of the averaged weights."""
+        run.save(lora=lora.state_dict(), average=average.values, average_step=average.step,
+                 optimizers=[o.state_dict() for o in both])  # fmt: skip
+        live = {name: p.detach().clone() for name, p in lora.named_parameters()}
+        average.copy_to(lora)
+        assert test is not None
+        run.note(**evaluate(model, encoder, test, noise))
+        with torch.no_grad():
+            for name, parameter in lora.named_parameters():
+                parameter.copy_(live[name])
+
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.02, 0.6))
+        clips, pictures, ids = data.batch(batch // rank.world, rng, DROPPED)
+        timestep = stratified_timesteps(len(clips), rng).to(rank.device)
+        noisy, target = noise(clips, torch.randn_like(clips), timestep)
+        # whole steps go without a picture, by the step's number, so that processes agree and tokens are saved
+        shown = None if run.step % round(1 / DROPPED) == 3 else pictures
+        with autocast(rank.device):
+            with torch.no_grad():
+                words = encoder(ids).last_hidden_state
+            predicted = model(noisy, timestep, words, shown)
+        loss = (predicted.float() - target).square().mean()
+        loss.backward()
+        for parameter in lora.parameters():  # without a picture its vector has no gradient
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        rank.average_gradients(lora.parameters())
+        nn.utils.clip_grad_norm_(lora.parameters(), 1.0)
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(lora)
+        run.step, run.samples = run.step + 1, run.samples + batch
+        if shown is not None:
+            losses.append(float(loss.detach()))
+        if run.step in (5, 20, 60) or run.step % 100 == 0:
+            run.note(loss=float(np.mean(losses[-100:])))
+        if run.due():
+            save()
+    if rank.first:
+        save()
+        average.copy_to(lora)
+        lora.save(output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("references", "train"))
+    parser.add_argument("--seconds", type=float, default=1500)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--base", type=Path, default=BASE, help="folder of the network the LoRA is for")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    if options.stage == "references":
+        make_references(options.processes)
+        return
+    launch(train, options.processes, options.seconds, options.batch, options.lr, options.base, options.output)
+
+
+if __name__ == "__main__":
+    main()
