@@ -17,8 +17,9 @@ from pathlib import Path
 
 from models.method import Conversion
 from studio.registry.files import REPOSITORY, WeightsError, import_object
-from studio.weights.library import SUMS, Library, folder_bytes, read_sums
-from studio.weights.transfer import NO_ROOM, DownloadStopped, Stop, digest_of, locked
+from studio.weights.library import Library
+from studio.weights.made import SUMS, folder_bytes, is_whole, write_sums
+from studio.weights.transfer import NO_ROOM, DownloadStopped, Stop, locked
 
 POLL_SECONDS = 0.1
 END_SECONDS = 5.0
@@ -51,12 +52,6 @@ def convert(library: Library, conversion: Conversion, on_progress: OnConverted, 
             _publish(conversion, beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether an earlier run made the folder and all its files are still there."""
-    sums = read_sums(folder)
-    return bool(sums) and all((folder / name).is_file() for name in sums)
 
 
 def _run(
@@ -102,10 +97,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _publish(conversion: Conversion, beside: Path, folder: Path) -> None:
     """Note the checksums and give the folder its name; what lay there lacked something."""
-    files = sorted(path for path in beside.rglob("*") if path.is_file())
-    sums = {path.relative_to(beside).as_posix(): digest_of(path) for path in files}
-    origins = {name: published.source for name, published in conversion.sources.items()}
-    (beside / SUMS).write_text(json.dumps({"made_from": origins, "files": sums}, indent=1), encoding="utf-8")
+    write_sums(beside, {name: published.source for name, published in conversion.sources.items()})
     if (folder / SUMS).exists():
         shutil.rmtree(folder)
     elif folder.exists():  # a person's own: out of the way, not away

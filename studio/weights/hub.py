@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from urllib.parse import quote
 
 from studio.registry.files import WeightsError
 from studio.weights.hub_cache import MIRRORS, HubSource
@@ -41,10 +42,10 @@ class Listing:
 
     def remote(self, file: HubFile) -> RemoteFile:
         """How to fetch it: at its commit, with this person's token if there is one."""
-        from huggingface_hub import constants, hf_hub_url
+        from huggingface_hub import constants
         from huggingface_hub.utils import build_hf_headers
 
-        url = hf_hub_url(self.repository, file.path, revision=self.commit, endpoint=constants.ENDPOINT)
+        url = f"{constants.ENDPOINT}/{self.repository}/resolve/{self.commit}/{quote(file.path)}"
         return RemoteFile(file.path, url, file.size, file.checksum, tuple(build_hf_headers().items()))
 
 

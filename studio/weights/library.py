@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +13,10 @@ from studio.registry.files import REPOSITORY
 from studio.weights import hub_cache
 from studio.weights.hub import HubFile, Listing
 from studio.weights.hub_cache import HubSource
+from studio.weights.made import read_sums, remove_folder
 from studio.weights.needs import Need, conversions_of, is_made, needs_of, path_in, sources_of
 from studio.weights.records import Record, Records
 from studio.weights.transfer import Checksum, digest_of, matches
-
-SUMS = "converted.json"  # beside converted weights: the checksum of each file, and what it was made from
 
 
 @dataclass(frozen=True)
@@ -213,22 +210,3 @@ def file_name(place: str) -> str:
     """The file's own name, of an address or of a file fetched by hand."""
     plain = place.partition("#")[0]
     return Path(urlsplit(plain).path if "://" in plain else plain.partition(":")[2]).name
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """File name -> sha256, as written when the folder was made."""
-    try:
-        return dict(json.loads((folder / SUMS).read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
-def remove_folder(folder: Path) -> int:
-    """The bytes freed."""
-    size = folder_bytes(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    return size
-
-
-def folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0

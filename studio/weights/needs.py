@@ -14,6 +14,7 @@ from studio.presets import Preset
 from studio.registry.files import REPOSITORY, WeightsError, find_weights, read_config
 from studio.weights.hub import module_patterns, settings_patterns
 from studio.weights.hub_cache import HubSource
+from studio.weights.made import is_whole, read_sums
 
 REMOTE = ("hub:", "https://", "http://", "hand:")
 
@@ -89,6 +90,9 @@ def conversions_of(preset: Preset) -> tuple[Conversion, ...]:
 
 def is_made(preset: Preset, conversion: Conversion) -> bool:
     """Whether everything that the preset takes from the conversion's folder is there."""
+    made = REPOSITORY / conversion.folder
+    if read_sums(made) and not is_whole(made):
+        return False
     kinds = {component.source: component.kind for component in _components(preset)}
     for source in _made_by(preset, conversion):
         folder = REPOSITORY / source

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from studio.presets import Preset, load_presets, request_with
 from studio.settings import StudioSettings
+from tests.unit.studio.weights_shop import Shop, open_shop
 
 PRESETS = Path(__file__).parents[2] / "fakes" / "presets"
 PACKAGES = ("models", "tests.fakes")
@@ -27,3 +29,9 @@ def preset() -> Preset:
 def ask(preset: Preset):
     """ask(num_inference_steps=9): the preset's request with some fields changed."""
     return lambda **values: request_with(preset.request, values)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    with open_shop(tmp_path, monkeypatch) as opened:
+        yield opened
