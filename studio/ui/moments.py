@@ -21,7 +21,7 @@ from studio.events import (
     request_values,
 )
 from studio.jobs import Job
-from studio.ui import stage
+from studio.ui import player, stage
 from studio.ui.media import data_uri, file_url
 from studio.ui.stage import Moment
 
@@ -82,12 +82,24 @@ def recorded(
     prompt = str(request.get("prompt", ""))
     return Moment(
         "done",
-        stage.clips(addresses, f"Video: {prompt}", file_url(poster)),
+        _screen(paths, addresses, f"Video: {prompt}", poster),
         line=facts(method, request, seconds),
         badge=badge,
         said=f"Video ready after {seconds:.1f} seconds." if seconds is not None and not badge else "",
         download=addresses[0],
     )
+
+
+def _screen(paths: tuple[Path, ...], addresses: list[str], description: str, poster: Path | None) -> str:
+    """One clip plays by itself; the clips of one scene play in lock."""
+    if len(addresses) == 1:
+        return stage.clip(addresses[0], description, file_url(poster))
+    return player.draw(paths, clip_names(paths), player.Options(name=description))
+
+
+def clip_names(paths: tuple[Path, ...]) -> list[str]:
+    """What tells several clips of one job apart: the last word of their file names, see `outputs`."""
+    return [path.stem.rpartition("-")[2].capitalize() for path in paths]
 
 
 def failed(message: str, advice: str = "") -> Moment:

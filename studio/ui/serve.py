@@ -56,6 +56,7 @@ def _open(page: gr.Blocks, settings: StudioSettings) -> str:
 
 def launch_options(settings: StudioSettings) -> dict[str, Any]:
     """What the page is launched with. A Space names its address by GRADIO_SERVER_NAME."""
+    from studio.ui import player
     from studio.ui.theme import STYLE, quintet_theme
 
     return {
@@ -63,6 +64,7 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
         "server_port": settings.port or None,
         "theme": quintet_theme(),
         "css_paths": [STYLE],
+        "head": player.head(),
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -35,15 +34,13 @@ def picture(address: str, description: str) -> str:
     return f'<img class="q-picture" src="{escape(address)}" alt="{escape(description)}" decoding="sync">'
 
 
-def clips(addresses: Sequence[str], description: str, poster: str | None = None) -> str:
-    """Looping, silent videos, side by side when there are several."""
-    shown = f' poster="{escape(poster)}"' if poster and len(addresses) == 1 else ""
-    videos = "".join(
+def clip(address: str, description: str, poster: str | None = None) -> str:
+    """A looping, silent video."""
+    shown = f' poster="{escape(poster)}"' if poster else ""
+    return (
         f'<video class="q-picture" src="{escape(address)}" aria-label="{escape(description)}"{shown}'
         ' autoplay loop muted playsinline controls preload="auto"></video>'
-        for address in addresses
     )
-    return f'<div class="q-clips" data-count="{len(addresses)}">{videos}</div>'
 
 
 def draw(moment: Moment) -> str:

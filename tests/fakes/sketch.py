@@ -41,6 +41,7 @@ class SketchRequest(Request):
         0, "Wait at this step until release_file exists; 0 never waits", minimum=0, advanced=True
     )
     release_file: str = text("The file that ends the wait", advanced=True)
+    views: int = number(1, "Clips of the same scene", minimum=1, maximum=6, advanced=True)
     fault: str = choice(
         "none", ("none", "error", "memory", "kill"), "What goes wrong at the second step", advanced=True
     )
@@ -74,7 +75,8 @@ class SketchPipeline:
             while index == request.hold_at_step and not Path(request.release_file).is_file():
                 pause.wait(0.02)
                 on_step(Step(index, total))
-        return [Clip(_frames(request, 1.0, size=64), fps=8)]
+        names = [f"view {index}" if request.views > 1 else "" for index in range(1, request.views + 1)]
+        return [Clip(_frames(request, 1.0, size=64), fps=8, name=name) for name in names]
 
 
 def _frames(request: SketchRequest, contrast: float, size: int):

@@ -1,0 +1,28 @@
+"""How long a clip is: frames and frames per second, read once per file."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+
+def clip_length(path: Path) -> tuple[int, float]:
+    """(frames, fps) of a video. ValueError when it cannot be read."""
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, changed: int) -> tuple[int, float]:
+    import av
+    from av.error import FFmpegError
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate or 0)
+            frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+    except (OSError, FFmpegError, IndexError) as error:
+        raise ValueError(f"{path.name} is not a video that can be read.") from error
+    if not frames or not rate:
+        raise ValueError(f"{path.name} does not say how many frames it has.")
+    return frames, rate
