@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 PIECE = 1 << 16  # bytes sent at once
 SMALL = 1 << 10  # smaller files are plain git blobs, larger ones have a sha256, as on the hub
-HOLD_SECONDS = 60.0  # a held answer ends by itself, should a test forget it
+TRICKLE_SECONDS = 0.2  # between two bytes of an answer that is held
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Hub:
     gated: set[str] = field(default_factory=set)  # repositories that answer 403
     damaged: set[str] = field(default_factory=set)  # files whose content is not the published one
     cut_after: dict[str, int] = field(default_factory=dict)  # file -> bytes, then the connection breaks
-    hold_after: dict[str, int] = field(default_factory=dict)  # file -> bytes, then nothing more comes
+    hold_after: dict[str, int] = field(default_factory=dict)  # file -> bytes, then one at a time until `release`
     no_ranges: bool = False
     held: threading.Event = field(default_factory=threading.Event)  # an answer has reached its hold
     release: threading.Event = field(default_factory=threading.Event)
@@ -146,19 +146,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, name: str, content: bytes) -> None:
         cut, hold = self.hub.cut_after.pop(name, None), self.hub.hold_after.pop(name, None)
-        for position in range(0, len(content), PIECE):
+        while content:
+            piece = content[:PIECE]
             if cut is not None and answer.sent >= cut:
                 self.close_connection = True
                 self.connection.close()
                 return
-            if hold is not None and answer.sent >= hold:
-                self.wfile.flush()
+            if hold is not None and answer.sent >= hold and not self.hub.release.is_set():
                 self.hub.held.set()
-                self.hub.release.wait(HOLD_SECONDS)
-                hold = None
-            piece = content[position : position + PIECE]
+                self.hub.release.wait(TRICKLE_SECONDS)
+                piece = content[:1]  # a line that is merely slow: nobody gives it up
             self.wfile.write(piece)
             answer.sent += len(piece)
+            content = content[len(piece) :]
 
     def _head(self, status: int, length: int, extra: dict[str, str]) -> None:
         self.send_response(status)
