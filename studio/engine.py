@@ -13,11 +13,22 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from models.method import Recipe, Step, StopRequested
+from models.method import Inspector, Recipe, Step, StopRequested
 from studio import outputs
-from studio.events import Event, Failed, Finished, JobSpec, Loading, Progress, Stopped, StudioError
+from studio.events import (
+    Event,
+    Failed,
+    Finished,
+    InspectSpec,
+    JobSpec,
+    Loading,
+    Progress,
+    Seen,
+    Stopped,
+    StudioError,
+)
 from studio.executors import Cancelled, Emit
 from studio.registry import Registry
 from studio.settings import StudioSettings
@@ -26,6 +37,7 @@ PREVIEW_SHARE = 0.03  # of the time between previews that making one may take
 LOADING_SECONDS = 0.1  # between two words about bytes
 PREVIEW_FRAMES = 24
 RECENT_STEPS = 7  # whose median tells the time left: the first steps are slow, and a busy machine makes outliers
+SIGHT_QUALITY = 90
 OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
 VERSIONED = ("torch", "diffusers", "transformers", "numpy", "av")
 logger = logging.getLogger(__name__)
@@ -47,31 +59,42 @@ class Engine:
         with self.registry.acquire(recipe):
             pass
 
+    def inspect(self, spec: InspectSpec) -> tuple[Seen, ...] | Failed:
+        """What a method sees of a picture, or why it sees nothing. May run beside a job."""
+        try:
+            with self.registry.acquire(spec.recipe) as inspector:
+                sights = cast(Inspector, inspector)(spec.field, spec.picture)
+            return tuple(
+                Seen(outputs.encode_webp(sight.picture, quality=SIGHT_QUALITY), sight.label, sight.choice, sight.first)
+                for sight in sights
+            )
+        except Exception as error:
+            return self._failure(spec.method, spec.id, error, "Use another picture.")
+
     def _outcome(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> Event:
         try:
             return self._run(spec, emit, cancelled)
         except StopRequested:
             return Stopped()
-        except StudioError as error:
-            logger.info("job %s: %s", spec.id, error)
-            return Failed(error.message, error.advice, bad_input=True)
-        except ValueError as error:  # a picture that cannot be used, and the like; pipelines word these for people
-            logger.exception("job %s", spec.id)
-            message = str(error).partition("\n")[0] or f"{spec.method} cannot use this request."
-            return Failed(message, "Change the request and generate again.", bad_input=True)
         except Exception as error:
-            logger.exception("job %s", spec.id)
-            if (
-                isinstance(error, MemoryError)
-                or type(error).__name__ in OUT_OF_MEMORY
-                or "can't allocate" in str(error)
-            ):
-                self.registry.unload()
-                return Failed("There was not enough memory for this video.", "Choose fewer frames or a smaller size.")
-            return Failed(
-                f"{spec.method} failed with an error of its own: {type(error).__name__}.",
-                "Other settings may work; the log has the details.",
-            )
+            return self._failure(spec.method, spec.id, error, "Change the request and generate again.")
+
+    def _failure(self, method: str, id: str, error: Exception, other_input: str) -> Failed:
+        """An error in words for the person; `other_input` is the advice when what they gave is at fault."""
+        if isinstance(error, StudioError):
+            logger.info("job %s: %s", id, error)
+            return Failed(error.message, error.advice, bad_input=True)
+        logger.error("job %s", id, exc_info=error)
+        if isinstance(error, ValueError):  # a picture that cannot be used, and the like; pipelines word these
+            message = str(error).partition("\n")[0] or f"{method} cannot use this request."
+            return Failed(message, other_input, bad_input=True)
+        if isinstance(error, MemoryError) or type(error).__name__ in OUT_OF_MEMORY or "can't allocate" in str(error):
+            self.registry.unload()
+            return Failed("There was not enough memory for this video.", "Choose fewer frames or a smaller size.")
+        return Failed(
+            f"{method} failed with an error of its own: {type(error).__name__}.",
+            "Other settings may work; the log has the details.",
+        )
 
     def _run(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> Finished:
         start = time.monotonic()

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.method import Recipe, Request
+from models.method import Recipe, Request, request_fields
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHIPPED = REPOSITORY / "presets"  # pictures that come with the studio
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,38 @@ class JobSpec:
     output: Path | None = None
 
 
+@dataclass(frozen=True)
+class InspectSpec:
+    """What a worker needs to show what a method sees of a picture. Nothing of it is kept."""
+
+    id: str
+    method: str
+    field: str
+    picture: Path
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One `Sight` on its way to the page: its picture as WebP bytes."""
+
+    picture: bytes
+    label: str
+    choice: Any = None
+    first: bool = False
+
+
 def request_values(request: Request) -> dict[str, Any]:
     """The request as plain values that JSON can hold."""
     values = dataclasses.asdict(request)
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def kept_values(request: Request) -> dict[str, Any]:
+    """The request as it may be written down: a person's own picture is left out, its path and name included."""
+    values = request_values(request)
+    for name, info in request_fields(type(request)).items():
+        if info.kind == "image" and values[name] is not None:
+            path = Path(values[name]).resolve()
+            values[name] = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(SHIPPED) else None
+    return values

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.events import Event, Failed, Finished, Stopped, StudioError, request_values
+from studio.events import Event, Failed, Finished, Stopped, StudioError, kept_values
 from studio.jobs import Job
 
 TABLE = """
@@ -71,7 +71,7 @@ class History:
 
     def add(self, job: Job) -> None:
         """Record a job that was just submitted."""
-        request = json.dumps(request_values(job.request), ensure_ascii=False)
+        request = json.dumps(kept_values(job.request), ensure_ascii=False)
         values = (job.id, job.owner, job.preset_name, job.method, request, job.created)
         self._write(
             "INSERT INTO jobs (id, owner, preset, method, request, created, state) VALUES (?,?,?,?,?,?,'running')",

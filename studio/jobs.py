@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.method import Request
@@ -19,9 +20,11 @@ from studio.events import (
     Event,
     Failed,
     Finished,
+    InspectSpec,
     JobSpec,
     Loading,
     Progress,
+    Seen,
     Started,
     Stopped,
     StudioError,
@@ -166,6 +169,15 @@ class JobQueue:
         """This owner's jobs, oldest first."""
         with self._changed:
             return [job for job in self._jobs.values() if job.owner == owner]
+
+    def inspect(self, preset: Preset, field: str, picture: Path) -> tuple[Seen, ...] | Failed:
+        """What the preset's method sees of a picture: beside the queue, and in no record."""
+        if preset.method.inspector is None:
+            raise ValueError(f"{preset.method.title} does not look at pictures beforehand.")
+        recipe = preset.method.inspector(preset.weights)
+        return self._executor.inspect(
+            InspectSpec(secrets.token_urlsafe(16), preset.method.name, field, picture, recipe)
+        )
 
     def close(self, timeout_seconds: float = 10.0) -> None:
         """Stop every job, end the worker, return when both are done."""

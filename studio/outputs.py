@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from models.method import Clip
-from studio.events import JobSpec, StudioError, request_values
+from studio.events import JobSpec, StudioError, kept_values
 
 FORMAT = 1
 POSTER_QUALITY = 85
@@ -121,7 +121,7 @@ def encode_webp(frames: Any, fps: float = 8.0, quality: int = 70) -> bytes:
 
 
 def _settings(spec: JobSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
-    request = request_values(spec.request)
+    request = kept_values(spec.request)
     return {
         "studio": "quintet",
         "format": FORMAT,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from models.method import Recipe
-from studio.events import Event, JobSpec
+from studio.events import Event, Failed, InspectSpec, JobSpec, Seen
 from studio.settings import StudioSettings
 
 Emit = Callable[[Event], None]
@@ -22,6 +22,10 @@ class Executor(Protocol):
 
     def warm(self, recipes: Sequence[Recipe] = ()) -> None:
         """Start what a job needs, and load these recipes' weights, in the background."""
+        ...
+
+    def inspect(self, spec: InspectSpec) -> tuple[Seen, ...] | Failed:
+        """What a method sees of a picture; waits for no job."""
         ...
 
     def status(self) -> dict[str, Any]:

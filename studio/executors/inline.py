@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from models.method import Recipe
-from studio.events import JobSpec
+from studio.events import Failed, InspectSpec, JobSpec, Seen
 from studio.executors import Cancelled, Emit
 from studio.settings import StudioSettings
 
@@ -33,6 +33,9 @@ class InlineExecutor:
         """Loads before it returns: on ZeroGPU weights must be placed from the main thread at start-up."""
         for recipe in recipes:
             self._ready().warm(recipe)
+
+    def inspect(self, spec: InspectSpec) -> tuple[Seen, ...] | Failed:
+        return self._ready().inspect(spec)
 
     def status(self) -> dict[str, Any]:
         if self._engine is None:

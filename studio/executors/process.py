@@ -13,7 +13,7 @@ from typing import Any
 
 from models.method import Recipe
 from studio import outputs
-from studio.events import TERMINAL, Failed, JobSpec, Loading, Stopped
+from studio.events import TERMINAL, Failed, InspectSpec, JobSpec, Loading, Seen, Stopped
 from studio.executors import Cancelled, Emit
 from studio.executors.worker import work
 from studio.settings import StudioSettings
@@ -21,7 +21,9 @@ from studio.settings import StudioSettings
 POLL_SECONDS = 0.02  # between two looks at whether the job is to stop
 END_SECONDS = 2.0  # a worker has this long to end before it is made to
 UNLOAD_SECONDS = 10.0
+INSPECT_SECONDS = 120.0  # a worker that starts and reads face models needs some
 STARTS = 2  # workers a job may see die before it begins
+GONE = Failed("The worker ended while it looked at the picture.", "Add the picture again.")
 logger = logging.getLogger(__name__)
 
 
@@ -66,6 +68,19 @@ class ProcessExecutor:
             elif worker is not None:
                 for recipe in recipes:
                     worker.send("warm", recipe)
+
+    def inspect(self, spec: InspectSpec) -> tuple[Seen, ...] | Failed:
+        worker = self._ready()
+        if worker is None:
+            return Failed("The studio is closing.", "Start it again.")
+        answer = worker.expect(spec.id)
+        worker.send("inspect", spec)
+        try:
+            return answer.get(timeout=INSPECT_SECONDS)
+        except queue.Empty:
+            return Failed("Looking at the picture took too long.", "Try again, or use a smaller picture.")
+        finally:
+            worker.forget(spec.id)
 
     def status(self) -> dict[str, Any]:
         with self._lock:
@@ -153,6 +168,7 @@ class WorkerProcess:
         self.messages: queue.Queue[tuple[Any, ...]] = queue.Queue()
         self.status: dict[str, Any] = {"state": "starting", "device": settings.device, "bytes": 0, "components": []}
         self.busy = False
+        self._answers: dict[str, queue.SimpleQueue[tuple[Seen, ...] | Failed]] = {}  # to inspections under way
         self.process.start()
         theirs.close()  # or its end would never be noticed
         self._listener = threading.Thread(target=self._listen, name="worker listener", daemon=True)
@@ -166,6 +182,16 @@ class WorkerProcess:
         """A dead worker's pipe is no error here: `messages` tells of its death."""
         with self._sending, contextlib.suppress(OSError):
             self._connection.send((kind, content))
+
+    def expect(self, id: str) -> queue.SimpleQueue[tuple[Seen, ...] | Failed]:
+        """Where the answer to an inspection will come, its worker's death included."""
+        answer = self._answers[id] = queue.SimpleQueue()
+        if not self.alive:
+            answer.put(GONE)
+        return answer
+
+    def forget(self, id: str) -> None:
+        self._answers.pop(id, None)
 
     def end(self) -> None:
         """Ask the worker to end; force it if it does not hear."""
@@ -183,6 +209,9 @@ class WorkerProcess:
                 message = self._connection.recv()
                 if message[0] == "status":
                     self.status = {"state": "ready", **message[1]}
+                elif message[0] == "seen":
+                    if answer := self._answers.get(message[1]):
+                        answer.put(message[2])
                 else:
                     self.messages.put(message)
         except (EOFError, OSError):  # the worker is gone
@@ -191,6 +220,8 @@ class WorkerProcess:
                 self._connection.close()
         self.status = self.status | {"state": "dead", "bytes": 0, "components": []}
         self.messages.put(("dead", self.process.exitcode))
+        for answer in list(self._answers.values()):
+            answer.put(GONE)
 
 
 def _death(exitcode: int | None) -> Failed:

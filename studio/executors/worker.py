@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.method import Recipe
-from studio.events import Event, JobSpec
+from studio.events import Event, InspectSpec, JobSpec
 from studio.settings import StudioSettings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(connection: Connection, settings: StudioSettings) -> None:
-    """The worker's main: messages in are (kind, content), out ("status" | "begun" | "event" | "unloaded", ...)."""
+    """The worker's main. In come (kind, content), out go ("status" | "begun" | "event" | "seen" | "unloaded", ...)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends us in order
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s worker: %(message)s")
     set_threads(settings.threads)
@@ -34,7 +34,10 @@ def work(connection: Connection, settings: StudioSettings) -> None:
 
 
 class Worker:
-    """A thread listens, so that a stop is heard in mid-job and the server's end at any time; this one computes."""
+    """A thread listens, so that a stop is heard in mid-job and the server's end at any time; this one computes.
+
+    Another looks at pictures: a person who chooses a face does not wait for the video of somebody else.
+    """
 
     def __init__(self, connection: Connection, engine: Engine) -> None:
         self._connection = connection
@@ -42,9 +45,12 @@ class Worker:
         self._tasks: queue.PriorityQueue[tuple[int, int, str, Any]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._stopped: set[str] = set()
+        self._pictures: queue.SimpleQueue[InspectSpec] = queue.SimpleQueue()
+        self._sending = threading.Lock()
 
     def serve(self) -> None:
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        threading.Thread(target=self._look, name="looks at pictures", daemon=True).start()
         while True:
             self._report()
             _, _, kind, content = self._tasks.get()
@@ -58,6 +64,8 @@ class Worker:
                     os._exit(0)
                 elif kind == "stop":
                     self._stopped.add(content)
+                elif kind == "inspect":
+                    self._pictures.put(content)
                 else:
                     self._tasks.put((LATER if kind == "warm" else FIRST, next(self._order), kind, content))
         except (EOFError, OSError):
@@ -65,6 +73,11 @@ class Worker:
         except Exception:  # a request whose class cannot be imported here; deaf, this worker would be of no use
             logger.exception("a message cannot be read")
             os._exit(1)
+
+    def _look(self) -> None:
+        while True:
+            spec = self._pictures.get()
+            self._send("seen", spec.id, self._engine.inspect(spec))
 
     def _job(self, spec: JobSpec) -> None:
         if spec.id not in self._stopped:
@@ -90,7 +103,8 @@ class Worker:
 
     def _send(self, *message: Any) -> None:
         try:
-            self._connection.send(message)
+            with self._sending:
+                self._connection.send(message)
         except OSError:
             os._exit(0)
 
