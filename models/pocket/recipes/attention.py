@@ -10,6 +10,33 @@ from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
 
+class MatmulFrameAttention:
+    """A UNet's attentions: over the places of a frame, over the frames at a place, or from places to words. The words
+    are those of a whole clip, given once per frame; they are read once."""
+
+    def __init__(self, num_frames: int = 1) -> None:
+        self.num_frames = num_frames
+
+    def __call__(
+        self,
+        attn: Any,  # diffusers' Attention, annotated as if each of its layers might be missing
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        queries = keys = hidden_states
+        if encoder_hidden_states is not None:
+            queries = hidden_states.reshape(-1, self.num_frames * hidden_states.shape[1], hidden_states.shape[2])
+            keys = encoder_hidden_states[:: self.num_frames]
+        query, key, value = (
+            layer(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for layer, tokens in ((attn.to_q, queries), (attn.to_k, keys), (attn.to_v, keys))
+        )  # each [batch, heads, tokens, dim]
+        weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1, dtype=value.dtype)
+        return attn.to_out[0]((weights @ value).transpose(1, 2).flatten(2)).reshape(hidden_states.shape)
+
+
 class MatmulAttention:
     """CogVideoX's joint attention over text and video tokens; rotary positions on the video tokens only."""
 

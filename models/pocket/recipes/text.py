@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Regex, normalizers
 from torch import Tensor
-from transformers import T5Config, T5EncoderModel, T5Tokenizer
+from transformers import PreTrainedTokenizerBase, T5Config, T5EncoderModel, T5Tokenizer
 
 from models.pocket.world.captions import vocabulary
 
@@ -33,9 +33,9 @@ def build_encoder(vocabulary_size: int) -> T5EncoderModel:
     return T5EncoderModel(config)
 
 
-def tokenize(tokenizer: T5Tokenizer, captions: list[str]) -> Tensor:
-    """Token ids [batch, MAX_TOKENS], padded and cut."""
-    batch = tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+def tokenize(tokenizer: PreTrainedTokenizerBase, captions: list[str]) -> Tensor:
+    """Token ids [batch, tokens], padded and cut to the tokenizer's length."""
+    batch = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
     return batch["input_ids"]
 
 

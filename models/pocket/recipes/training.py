@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,18 @@ class AveragedWeights:
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         names, parameters = zip(*module.named_parameters(), strict=True)
         torch._foreach_lerp_([self.values[n] for n in names], [p.detach() for p in parameters], 1 - decay)
+
+    @contextmanager
+    def lent_to(self, module: nn.Module) -> Iterator[None]:
+        """The module has the averaged weights inside, its own again afterwards."""
+        own = {name: p.detach().clone() for name, p in module.named_parameters()}
+        self.copy_to(module)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in module.named_parameters():
+                    parameter.copy_(own[name])
 
     def copy_to(self, module: nn.Module) -> None:
         with torch.no_grad():

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from diffusers import CogVideoXDDIMScheduler
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
@@ -103,9 +104,10 @@ def patchify(latents: Tensor) -> Tensor:
 class Latents:
     """Batches of latents with freshly worded captions; clips live in memory as float16."""
 
-    def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
-        self.clips = torch.from_numpy(np.array(open_latents(split)[rank.index :: rank.world]))
-        self.scenes = [sample_scene(i, split) for i in range(rank.index, len(open_latents(split)), rank.world)]
+    def __init__(self, split: str, rank: Rank, tokenizer: PreTrainedTokenizerBase, kind: str = "cogvideox") -> None:
+        latents = open_latents(split, kind=kind)
+        self.clips = torch.from_numpy(np.array(latents[rank.index :: rank.world]))
+        self.scenes = [sample_scene(i, split) for i in range(rank.index, len(latents), rank.world)]
         solids = np.array([scene.person is None for scene in self.scenes])
         # solids vary more than people do (shape x motion x camera x ground), so a clip of them comes twice an epoch
         self.epoch = np.repeat(np.arange(len(solids)), np.where(solids, 2, 1))
@@ -113,7 +115,7 @@ class Latents:
         self.order = np.zeros(0, np.int64)
 
     def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor]:
-        """Latents [batch, frames, channels, height, width] and token ids [batch, MAX_TOKENS]."""
+        """Latents [batch, frames, channels, height, width] and token ids [batch, tokens]."""
         if len(self.order) < size:
             self.order = rng.permutation(self.epoch)
         chosen, self.order = self.order[:size], self.order[size:]
