@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors.torch import save_file
@@ -34,11 +35,11 @@ class Renamed:
 
 
 def load_pickle(path: Path, mmap: bool = True) -> dict[str, Any]:
-    """A torch file opened with `weights_only=True`, tensors mapped from disk; `mmap` off for torch's first format."""
+    """A torch file opened with `weights_only=True`, tensors mapped from disk unless it has torch's first format."""
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ConversionError(
             f"{path} cannot be read as plain tensors: {str(error).splitlines()[0]} "

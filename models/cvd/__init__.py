@@ -1,6 +1,7 @@
 """CVD: one scene filmed by several cameras at once, the views kept alike by attention along epipolar lines."""
 
 from models.cvd.config import CvdRequest, CvdWeights, recipe
+from models.cvd.downloads import CONVERSIONS, TERMS
 from models.method import Ablation, Method
 
 METHOD = Method(
@@ -11,6 +12,8 @@ METHOD = Method(
     request=CvdRequest,
     weights=CvdWeights,
     recipe=recipe,
+    terms=TERMS,
+    conversions=CONVERSIONS,
     ablations=(
         Ablation(
             "synchronisation",

@@ -4,6 +4,7 @@
         --camera CameraCtrl.ckpt --cvd CVD.ckpt
 
 Writes OUTPUT_FOLDER/unet and OUTPUT_FOLDER/pose_encoder. Files are opened with `weights_only=True`.
+`python -m studio weights get cvd/full --from FOLDER` fetches what a program can fetch, and converts.
 Names: spec_cvd_mcm.md 2.
 """
 
@@ -144,6 +145,38 @@ def read_part(path: Path, name: str | None = None) -> dict[str, Tensor]:
     return content[name]
 
 
+def convert_release(
+    unet: Path,
+    motion: Path,
+    camera: Path,
+    cvd: Path,
+    output: Path,
+    adapter: Path | None = None,
+    unet_config: Mapping[str, Any] | None = None,
+    pose_config: Mapping[str, Any] | None = None,
+) -> str:
+    """Write `unet` and `pose_encoder` below `output`; what was written, in a line. Configs: the released sizes."""
+    unet_config, pose_config = dict(unet_config or {}), dict(pose_config or {})
+    base = load_file(next(iter(sorted(unet.glob("*.safetensors"))), unet / "model.safetensors"))
+    if adapter:
+        base = merge_adapter(base, read_part(adapter))
+    renamed, tensors = network_sources(
+        base,
+        read_part(motion),
+        read_part(camera, "attention_processor_state_dict"),
+        read_part(cvd, "unet_trainable_dict"),
+        unet_config,
+    )
+    poses = read_part(camera, "pose_encoder_state_dict")
+    pose_sources = pose_encoder_sources(poses, pose_config)
+    with torch.device("meta"):
+        described, encoder = CollaborativeUNet(**unet_config), CameraPoseEncoder(**pose_config)
+    write_folder(output / "unet", described, tensors, renamed)
+    write_folder(output / "pose_encoder", encoder, poses, pose_sources)
+    dropped = f"{len(renamed.ignored)} repeated tables dropped"
+    return f"unet: {len(renamed.sources)} tensors, {dropped}; pose_encoder: {len(poses)} tensors"
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m models.cvd.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -155,25 +188,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--camera", type=Path, required=True, help="CameraCtrl.ckpt")
     parser.add_argument("--cvd", type=Path, required=True, help="CVD.ckpt")
     options = parser.parse_args(argv)
-    base = load_file(next(iter(sorted(options.unet.glob("*.safetensors"))), options.unet / "model.safetensors"))
-    if options.adapter:
-        base = merge_adapter(base, read_part(options.adapter))
-    renamed, tensors = network_sources(
-        base,
-        read_part(options.motion),
-        read_part(options.camera, "attention_processor_state_dict"),
-        read_part(options.cvd, "unet_trainable_dict"),
-        {},
-    )
-    with torch.device("meta"):
-        unet, encoder = CollaborativeUNet(), CameraPoseEncoder()
-    files = write_folder(options.output / "unet", unet, tensors, renamed)
-    print(
-        f"unet: {len(renamed.sources)} tensors in {len(files)} files, {len(renamed.ignored)} repeated tables dropped"
-    )
-    poses = read_part(options.camera, "pose_encoder_state_dict")
-    write_folder(options.output / "pose_encoder", encoder, poses, pose_encoder_sources(poses, {}))
-    print(f"pose_encoder: {len(poses)} tensors")
+    files = (options.unet, options.motion, options.camera, options.cvd)
+    print(convert_release(*files, options.output, options.adapter))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """MCM: video in four steps instead of fifty, motion from a video teacher, looks from pictures."""
 
 from models.mcm.config import McmRequest, McmWeights, recipe
+from models.mcm.downloads import CONVERSIONS, TERMS
 from models.method import Ablation, Method
 
 METHOD = Method(
@@ -11,6 +12,8 @@ METHOD = Method(
     request=McmRequest,
     weights=McmWeights,
     recipe=recipe,
+    terms=TERMS,
+    conversions=CONVERSIONS,
     ablations=(
         Ablation(
             "distillation",
