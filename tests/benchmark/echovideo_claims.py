@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from models.pocket.world.portraits import portrait
 from studio.presets import preset_for, request_with
 from studio.registry import Registry
 from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet
+from tests.benchmark.shares import share_out
 
 LOOKS = ("skin", "hair style", "hair colour", "glasses", "beard")
 PROMPTED = ("hat", "shirt", "action", "wall")
@@ -114,40 +115,55 @@ def summary(values: list[float]) -> dict[str, Any]:
             "half": round(float(1.96 * data.std(ddof=1) / np.sqrt(len(data))), 4), "n": len(data)}  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Arm:
+    """One way of making the clips: another transformer or none, and what of the request changes."""
+
+    name: str
+    identity_fusion: bool
+    transformer: str = ""
+
+    def run(self, numbers: Sequence[int]) -> list[tuple[dict[str, float], np.ndarray]]:
+        """What is measured of each case, and its frames."""
+        preset, judge, faces = preset_for("echovideo", "pocket"), load_judge(), load_faces()
+        weights = replace(preset.weights, transformer=self.transformer) if self.transformer else preset.weights
+        made = []
+        with tempfile.TemporaryDirectory() as folder, Registry("cpu").acquire(preset.method.recipe(weights)) as run:
+            for number in numbers:
+                case, path = Case(number, faces), Path(folder) / f"{number}.png"
+                Image.fromarray(case.picture).save(path)
+                asked = {"prompt": case.words, "face": path, "seed": case.scene.seed}
+                request = request_with(preset.request, asked | {"identity_fusion": self.identity_fusion})
+                frames = run(request, lambda step: None)[0].frames
+                made.append((measure(frames, case, faces, judge), frames))
+        return made
+
+
+def load_faces() -> PocketFaces:
+    return PocketFaces.from_pretrained(WEIGHTS).float().eval()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--image-only", type=Path, help="transformer trained with --stage image_only")
-    parser.add_argument("--sheet", type=Path, help="write a contact sheet: picture, fusion on, fusion off")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet: picture, what is seen of it, each arm")
     parser.add_argument("--shown", type=int, default=12, help="cases on the sheet")
     options = parser.parse_args()
-    preset, judge = preset_for("echovideo", "pocket"), load_judge()
-    faces = PocketFaces.from_pretrained(WEIGHTS).float().eval()
+    judge, faces = load_judge(), load_faces()
     cases = [Case(i, faces) for i in range(options.cases)]
-    arms: dict[str, tuple[Any, dict[str, Any]]] = {
-        "fusion on": (preset.recipe, {"identity_fusion": True}),
-        "fusion off": (preset.recipe, {"identity_fusion": False}),
-    }
+    arms = [Arm("fusion on", True), Arm("fusion off", False)]
     if options.image_only:
-        weights = replace(preset.weights, transformer=str(options.image_only.resolve()))
-        arms["image only"] = (preset.method.recipe(weights), {"identity_fusion": False})
-    found: dict[str, list[dict[str, float]]] = {
+        arms.append(Arm("image only", False, str(options.image_only.resolve())))
+    found = {
         "render, same person": [measure(rendered(case, False), case, faces, judge) for case in cases],
         "render, another": [measure(rendered(case, True), case, faces, judge) for case in cases],
     }
-    clips: dict[str, list[np.ndarray]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, (recipe, values) in arms.items():
-            found[name] = []
-            with Registry("cpu").acquire(recipe) as pipeline:
-                for number, case in enumerate(cases):
-                    path = Path(folder) / f"{number}.png"
-                    Image.fromarray(case.picture).save(path)
-                    asked = {"prompt": case.words, "face": path, "seed": case.scene.seed} | values
-                    frames = pipeline(request_with(preset.request, asked), lambda step: None)[0].frames
-                    found[name].append(measure(frames, case, faces, judge))
-                    if number < options.shown:
-                        clips[name].append(frames)
+    clips: dict[str, list[np.ndarray]] = {}
+    for arm in arms:
+        made = share_out(arm.run, range(options.cases))
+        found[arm.name] = [numbers for numbers, _ in made]
+        clips[arm.name] = [frames for _, frames in made[: options.shown]]
     rows = report(found, np.array([case.pose for case in cases]))
     if options.sheet:
         sheet(cases, clips).save(options.sheet)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.pocket.judge import Judge, load_judge
+from models.pocket.world import Scene
 from models.repvideo.pipeline import RepVideoPipeline
 from studio.presets import preset_for
 from studio.registry import Registry
 from tests.benchmark.pocket_quality import generate, marks, print_table, scenes_of, table
+from tests.benchmark.shares import share_out
 
 ACCURACY = Path("models/pocket/weights/judge/accuracy.json")
 
@@ -74,41 +77,60 @@ def paired(on: list[float], off: list[float]) -> dict[str, float]:
     return {name: round(float(value), 5) for name, value in numbers.items()}
 
 
+@dataclass(frozen=True)
+class Side:
+    """The cache on or off."""
+
+    feature_cache: bool
+
+    def run(self, scenes: Sequence[Scene]) -> list[tuple[dict[str, bool], dict[str, float], list[float]]]:
+        """Per scene: the judge's questions, the measures, the layers' likeness."""
+        preset, judge, found = preset_for("repvideo", "pocket"), load_judge(), []
+        with Registry("cpu").acquire(preset.recipe) as pipeline:
+            assert isinstance(pipeline, RepVideoPipeline)
+            network = pipeline.transformer if self.feature_cache else pipeline.transformer_off
+            for scene in scenes:
+                noted = LayerSimilarity(network)
+                (clip,) = generate(preset, pipeline, [scene], {"feature_cache": self.feature_cache})
+                right = marks(judge, clip, scene)
+                numbers = {
+                    "text agreement": float(np.mean(list(right.values()))),
+                    "frame consistency": frame_consistency(judge, clip),
+                    "movement": movement(clip),
+                }
+                found.append((right, numbers, noted.stop()))
+        return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--cases", type=int, default=200, help="of each kind: solids and people")
     options = parser.parse_args()
-    preset, judge = preset_for("repvideo", "pocket"), load_judge()
-    scenes = scenes_of("solids", options.cases // 2, "test") + scenes_of("people", options.cases // 2, "test")
-    scores: dict[str, dict[str, list[float]]] = {"on": defaultdict(list), "off": defaultdict(list)}
-    questions: dict[str, dict[str, list[bool]]] = {"on": defaultdict(list), "off": defaultdict(list)}
-    layers = {}
-    with Registry("cpu").acquire(preset.recipe) as pipeline:
-        assert isinstance(pipeline, RepVideoPipeline)
-        for side, network in (("on", pipeline.transformer), ("off", pipeline.transformer_off)):
-            noted = LayerSimilarity(network)
-            for scene in scenes:
-                (clip,) = generate(preset, pipeline, [scene], {"feature_cache": side == "on"})
-                right = marks(judge, clip, scene)
-                for question, answer in right.items():
-                    questions[side][question].append(answer)
-                scores[side]["text agreement"].append(float(np.mean(list(right.values()))))
-                scores[side]["frame consistency"].append(frame_consistency(judge, clip))
-                scores[side]["movement"].append(movement(clip))
-            layers[side] = noted.stop()
-    ceiling = json.loads(ACCURACY.read_text())["accuracy"]
-    rows = {name: paired(scores["on"][name], scores["off"][name]) for name in scores["on"]}
+    scenes = scenes_of("solids", options.cases, "test") + scenes_of("people", options.cases, "test")
+    found = {name: share_out(Side(name == "on").run, scenes) for name in ("on", "off")}
+    rows = {
+        name: paired(*([numbers[name] for _, numbers, _ in found[side]] for side in ("on", "off")))
+        for name in found["on"][0][1]
+    }
     print(f"repvideo, {len(scenes)} pairs: half solids, half people")
     for name, row in rows.items():
         print(f"{name:20} on {row['on']:8.4f}  off {row['off']:8.4f}  "
               f"difference {row['difference']:+.4f} +- {row['half']:.4f}")  # fmt: skip
+    layers = {side: np.mean([one for _, _, one in cases], axis=0).round(5).tolist() for side, cases in found.items()}
     for layer, (on, off) in enumerate(zip(layers["on"], layers["off"], strict=True), start=1):
         print(f"layer {layer}: neighbouring frames' likeness on {on:.4f}  off {off:.4f}")
-    for side in ("on", "off"):
+    ceiling = json.loads(ACCURACY.read_text())["accuracy"]
+    tables = {}
+    for side, cases in found.items():
+        answers: dict[str, list[bool]] = defaultdict(list)
+        for right, _, _ in cases:
+            for question, answer in right.items():
+                answers[question].append(answer)
+        tables[side] = table(answers, ceiling)
         print(f"\nfeature cache {side}")
-        print_table(table(questions[side], ceiling))
+        print_table(tables[side])
     print(json.dumps({"benchmark": "repvideo_claims", "cases": len(scenes), "rows": rows, "layers": layers,
-                      "questions": {side: table(questions[side], ceiling) for side in questions}}))  # fmt: skip
+                      "questions": tables}))  # fmt: skip
 
 
 if __name__ == "__main__":
