@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sqlite3
@@ -41,6 +42,10 @@ class Entry:
     seconds: float = 0.0
     message: str = ""
     advice: str = ""
+
+    @property
+    def prompt(self) -> str:
+        return str(self.request.get("prompt", ""))
 
 
 class History:
@@ -94,14 +99,41 @@ class History:
             self._write("UPDATE jobs SET state='stopped' WHERE id=?", (job.id,))
 
     def entries(
-        self, owner: str, limit: int = 50, state: str | None = None, before: float | None = None
-    ) -> list[Entry]:
-        """This owner's jobs, newest first; `before` continues a list after its last entry's `created`."""
-        return self._read(
+        self, owner: str, limit: int = 50, state: str | None = None, before: float | None = None,
+        since: float | None = None, preset: str | None = None, words: str = "",
+    ) -> list[Entry]:  # fmt: skip
+        """This owner's jobs, newest first, created in [since, before); `words` are all in the prompt, in any case."""
+        found = self._read(
             "WHERE owner=?1 AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3)"
-            " ORDER BY created DESC, rowid DESC LIMIT ?4",
-            (owner, state, before, limit),
+            " AND (?4 IS NULL OR created>=?4) AND (?5 IS NULL OR preset=?5)"
+            " ORDER BY created DESC, rowid DESC LIMIT ?6",
+            (owner, state, before, since, preset, -1 if words.strip() else limit),
         )
+        wanted = words.casefold().split()  # here and not in SQL, whose LIKE folds the case of ASCII alone
+        kept = (entry for entry in found if all(word in entry.prompt.casefold() for word in wanted))
+        return list(itertools.islice(kept, limit))
+
+    def finished(self, preset: str, limit: int) -> list[Entry]:
+        """Anybody's newest finished jobs of a preset: what they cost, not whose they are."""
+        return self._read("WHERE preset=? AND state='finished' ORDER BY created DESC LIMIT ?", (preset, limit))
+
+    def adopt(self, entry: Entry) -> None:
+        """Record a result that was made elsewhere."""
+        request = json.dumps(entry.request, ensure_ascii=False)
+        paths = json.dumps([str(path) for path in entry.paths])
+        self._write(
+            f"INSERT INTO jobs ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            (entry.id, entry.owner, entry.preset, entry.method, request, entry.created, entry.state, paths,
+             str(entry.poster or ""), entry.seconds, entry.message, entry.advice),
+        )  # fmt: skip
+
+    def remove(self, id: str, owner: str) -> Entry | None:
+        """Forget one of this owner's jobs that is over, and return it; its files are the caller's to delete."""
+        entry = self.entry(id, owner)
+        if entry is None or entry.state == "running":
+            return None
+        self._write("DELETE FROM jobs WHERE id=? AND owner=?", (id, owner))
+        return entry
 
     def entry(self, id: str, owner: str) -> Entry | None:
         """One job, if it is this owner's."""
