@@ -31,7 +31,7 @@ def test_every_word_of_a_caption_is_one_token(tmp_path: Path) -> None:
         words = caption(sample_scene(seed), np.random.default_rng(seed))
         ids = tokenizer(words).input_ids
         assert len(ids) == len(words.replace(",", " ,").split()) + 2 <= clip_text.MAX_TOKENS
-            assert not set(tokenizer.all_special_ids) & set(ids[1:-1])
+        assert not set(tokenizer.all_special_ids) & set(ids[1:-1])
         assert loaded(words).input_ids == ids
 
 
