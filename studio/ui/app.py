@@ -38,6 +38,8 @@ def build_app(presets: Mapping[str, Preset], jobs: JobQueue, history: History) -
             method.connect()
             method.generated.then(past.cards, [visitor, past.length], [past.list, past.older], **quiet)
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)
+        for picture in next(iter(methods.values())).pictures:
+            picture.look_after(known)
     return page
 
 

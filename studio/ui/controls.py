@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
 from models.method import FieldInfo, Method, Request, request_fields, request_from
+from studio.ui.media import cached
 
 
 def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
@@ -29,23 +31,34 @@ def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
     if info.kind == "switch":
         return gr.Checkbox(value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "image":
-        return gr.Image(value, label=f"{label}: {info.help}", type="filepath", elem_classes=classes)
+        # format: what is not RGB is rewritten by Gradio, and as WebP it would lose detail
+        return gr.Image(
+            value, label=f"{label}: {info.help}", type="filepath", format="png", height=240,
+            sources=["upload", "clipboard"], buttons=[], elem_classes=classes,
+        )  # fmt: skip
     return gr.Textbox(value, label=label, info=info.help, lines=1, elem_classes=classes)  # camera_path
 
 
 class Form:
     """The components of one request type, by field name. Draw each group once, inside a Gradio context."""
 
-    def __init__(self, method: Method, start: Request) -> None:
+    def __init__(self, method: Method, start: Request, choices: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """`choices`: what the weights leave of a field's choices."""
         self.method = method
         self.start = start
-        self.fields = request_fields(method.request)
+        self.fields = {
+            name: replace(info, choices=(choices or {}).get(name, info.choices))
+            for name, info in request_fields(method.request).items()
+        }
         self.components: dict[str, Any] = {}
         self._types = get_type_hints(method.request)
         ideas = {name for ablation in method.ablations for name in ablation.off}
         words = [name for name, info in self.fields.items() if info.kind == "text" and not info.advanced]
         self.prompt = words[0] if words else next(iter(self.fields))
-        shown = [name for name in self.fields if name not in (self.prompt, "seed")]
+        self.pictures = [name for name, info in self.fields.items() if info.kind == "image"]
+        self.chosen = [self.fields[name].chooses for name in self.pictures if self.fields[name].chooses]
+        elsewhere = (self.prompt, "seed", *self.pictures, *self.chosen)
+        shown = [name for name in self.fields if name not in elsewhere]
         self.ideas = [name for name in shown if name in ideas]
         self.main = [name for name in shown if name not in ideas and not self.fields[name].advanced]
         self.advanced = [name for name in shown if name not in ideas and self.fields[name].advanced]
@@ -53,7 +66,10 @@ class Form:
     def draw(self, *names: str) -> None:
         for name in names:
             value = getattr(self.start, name)
-            self.components[name] = draw_field(name, self.fields[name], value, self._is_whole(name))
+            component = draw_field(name, self.fields[name], value, self._is_whole(name))
+            if name in self.chosen or (self.fields[name].kind == "choice" and len(self.fields[name].choices) == 1):
+                component.visible = "hidden"  # filled by a click on a picture, or nothing to choose
+            self.components[name] = component
 
     @property
     def inputs(self) -> list[Any]:
@@ -76,8 +92,14 @@ class Form:
 
     def fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
         """Component -> value, for a Gradio handler. Values of fields that this form lacks are left out."""
-        shown = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        shown = {name: self._shown(name, value) for name, value in values.items() if name in self.fields}
         return {self.components[name]: value for name, value in shown.items() if name in self.components}
+
+    def _shown(self, name: str, value: Any) -> Any:
+        """A picture as a copy in Gradio's cache, from where the page may load it; one that is gone is left out."""
+        if self.fields[name].kind == "image" and value is not None:
+            return cached(Path(value))
+        return str(value) if isinstance(value, Path) else value
 
     def _is_whole(self, name: str) -> bool:
         kind = self._types.get(name)

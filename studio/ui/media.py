@@ -23,6 +23,10 @@ def file_url(path: Path | None) -> str | None:
 
     Only a copy in Gradio's cache is served, under a hash of its content: the folder of results stays closed.
     """
-    if path is None or not path.is_file():
-        return None
-    return "gradio_api/file=" + quote(save_file_to_cache(path, cache_dir=get_upload_folder()))
+    copy = None if path is None else cached(path)
+    return None if copy is None else "gradio_api/file=" + quote(copy)
+
+
+def cached(path: Path) -> str | None:
+    """The path of a copy in Gradio's cache, None when the file is gone."""
+    return save_file_to_cache(path, cache_dir=get_upload_folder()) if path.is_file() else None

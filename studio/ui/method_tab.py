@@ -16,6 +16,7 @@ from studio.presets import Preset
 from studio.ui import cards, examples, stage
 from studio.ui.controls import Form
 from studio.ui.moments import follow
+from studio.ui.picture import PictureField
 from studio.ui.stage import Moment
 from studio.ui.visitor import visitor_name
 
@@ -29,7 +30,8 @@ class MethodTab:
 
     def __init__(self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState) -> None:
         self.preset, self.jobs, self.visitor = preset, jobs, visitor
-        self.form = Form(preset.method, examples.opening_request(preset))
+        choices = preset.method.choices(preset.weights) if preset.method.choices else None
+        self.form = Form(preset.method, examples.opening_request(preset), choices)
         with gr.Tab(preset.title, id=preset.key) as self.tab:
             self._draw()
 
@@ -41,6 +43,7 @@ class MethodTab:
             about = _introduction(method.summary, method.paper, method.note)
             gr.HTML(about, apply_default_css=False, elem_classes="q-about")
             with gr.Column(elem_classes="q-ask"):
+                self.pictures = [PictureField(name, self.form, self.preset, self.jobs) for name in self.form.pictures]
                 self.form.draw(self.form.prompt)
                 with gr.Row(elem_classes="q-buttons"):
                     self.generate = gr.Button("Generate", variant="primary", elem_classes="q-generate")
@@ -74,9 +77,12 @@ class MethodTab:
         """Wire the buttons. Our own queue orders the work, so no handler waits for another."""
         quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
         asked = [self.generate.click, self.form.components[self.form.prompt].submit]
+        consents = [picture.consent for picture in self.pictures]
         self.generated = gr.on(
-            asked, self.on_generate, [self.visitor, self.fresh, *self.form.inputs], self.outputs, **quiet
+            asked, self.on_generate, [self.visitor, self.fresh, *consents, *self.form.inputs], self.outputs, **quiet
         )
+        for picture in self.pictures:
+            picture.connect(self.tab)
         self.stop.click(self.on_stop, [self.visitor, self.job_id], None, **quiet)
         self.reuse.click(self.on_reuse, [self.last_seed], [self.form.components["seed"], self.fresh], **quiet)
         self.examples.click(self.on_example, [self.visitor, self.job_id], self.outputs, **quiet)
@@ -88,8 +94,15 @@ class MethodTab:
         return [*own, self.reuse, self.fresh, *self.form.inputs]
 
     def on_generate(self, stored: Any, fresh: bool, *shown: Any) -> Iterator[Updates]:
+        """`shown`: the agreement to each picture, then the fields."""
         owner = visitor_name(stored)
+        agreed, shown = shown[: len(self.pictures)], shown[len(self.pictures) :]
         values = self.form.values(shown)
+        for picture, agrees in zip(self.pictures, agreed, strict=True):
+            values[picture.name] = picture.origin(values[picture.name])
+            if picture.needs_consent(values[picture.name]) and not agrees:
+                yield {self.alert: _alert(f'Tick "{picture.info.consent}" first, or take another picture.')}
+                return
         if fresh and "seed" in values:
             values["seed"] = self._draw_seed()
         if self.is_running(owner):

@@ -1,0 +1,168 @@
+"""A picture in the form: upload one or take one of the studio's, see what the method sees, choose, agree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.events import Failed, Seen
+from studio.jobs import JobQueue
+from studio.presets import Preset
+from studio.ui import cards
+from studio.ui.controls import Form
+from studio.ui.media import data_uri, file_url
+
+LOOKING = '<p class="q-told">Looking at the picture …</p>'
+QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+Sights = tuple[Seen, ...]
+
+
+class PictureField:
+    """One picture field of a tab. What it shows of a person's picture lives in this page's memory only."""
+
+    def __init__(self, name: str, form: Form, preset: Preset, jobs: JobQueue) -> None:
+        self.name, self.form, self.preset, self.jobs = name, form, preset, jobs
+        self.info = form.fields[name]
+        self.shelf = shipped_pictures(preset, name)
+        self._digests = {_digest(path): path for path in self.shelf}
+        with gr.Column(elem_classes="q-picture-field"):
+            self._draw()
+
+    def _draw(self) -> None:
+        self.form.draw(self.name)
+        cards_html = _shelf(self.shelf)
+        self.offered = gr.HTML(
+            cards_html, js_on_load=cards.SCRIPT, apply_default_css=False, visible=len(self.shelf) > 1
+        )
+        self.sights = gr.State(())
+        self.seen = gr.HTML(
+            "", js_on_load=cards.SCRIPT, apply_default_css=False, visible=self.info.inspected, elem_classes="q-seen"
+        )
+        if self.info.chooses:
+            self.form.draw(self.info.chooses)
+        self.consent = gr.Checkbox(False, label=self.info.consent, visible=False, elem_classes="q-consent")
+
+    @property
+    def image(self) -> Any:
+        return self.form.components[self.name]
+
+    @property
+    def choice(self) -> Any:
+        """The field that a click on a sight fills, or None."""
+        return self.form.components.get(self.info.chooses)
+
+    def connect(self, tab: gr.Tab) -> None:
+        self.offered.click(self.on_shelf, None, self.image, **QUIET)
+        self.image.change(self.on_change, self.image, self.consent, **QUIET)
+        if self.choice is not None:  # a new picture has other faces; a click or "use these settings" chooses again
+            self.image.upload(lambda: 0, None, self.choice, **QUIET)
+        if not self.info.inspected:
+            return
+        chosen = [self.choice] if self.choice is not None else []
+        looks = [self.image.change, tab.select]
+        gr.on(
+            looks, self.on_look, [self.image, *chosen], [self.sights, self.seen], trigger_mode="always_last", **QUIET
+        )
+        if self.choice is not None:
+            self.seen.click(self.on_choose, None, self.choice, **QUIET)
+            self.choice.change(_draw_sights, [self.sights, self.choice], self.seen, **QUIET)
+
+    def look_after(self, event: Any) -> None:
+        """Look once `event` is over: the tab a page opens with is never selected."""
+        if self.info.inspected:
+            event.then(self.on_look, self._looked_at, self._shown, **QUIET)
+
+    @property
+    def _looked_at(self) -> list[Any]:
+        return [self.image] if self.choice is None else [self.image, self.choice]
+
+    @property
+    def _shown(self) -> list[Any]:
+        return [self.sights, self.seen]
+
+    def origin(self, picture: Path | None) -> Path | None:
+        """A shipped picture by its own name, whatever copy of it the browser gave back."""
+        return self._digests.get(_digest(picture), picture) if picture and picture.is_file() else picture
+
+    def needs_consent(self, picture: Path | None) -> bool:
+        """True for a person's own picture in a field that asks for agreement."""
+        return bool(self.info.consent) and picture is not None and self.origin(picture) not in self.shelf
+
+    def on_shelf(self, click: gr.EventData) -> Any:
+        index = str(getattr(click, "id", ""))
+        known = {str(number): str(path) for number, path in enumerate(self.shelf)}
+        return known.get(index, gr.skip())
+
+    def on_change(self, picture: str | None) -> Any:
+        return gr.update(visible=self.needs_consent(Path(picture) if picture else None))
+
+    def on_look(self, picture: str | None, chosen: float | None = None) -> Iterator[tuple[Any, Any]]:
+        """Ask a worker; the answer is drawn, not kept."""
+        if not picture:
+            yield (), ""
+            return
+        yield (), LOOKING
+        answer = self.jobs.inspect(self.preset, self.name, Path(picture))
+        if isinstance(answer, Failed):
+            yield (
+                (),
+                f'<p class="q-told q-wrong" role="alert">{escape(f"{answer.message} {answer.advice}".strip())}</p>',
+            )
+        else:
+            yield answer, _draw_sights(answer, chosen)
+
+    def on_choose(self, click: gr.EventData) -> Any:
+        number = str(getattr(click, "id", ""))
+        return int(number) if number.isdigit() else gr.skip()
+
+
+def shipped_pictures(preset: Preset, name: str) -> tuple[Path, ...]:
+    """The pictures that the preset's own requests name, in their order."""
+    requests = [preset.request, *(example.request for example in preset.examples)]
+    return tuple(dict.fromkeys(path for request in requests if (path := getattr(request, name)) is not None))
+
+
+def _draw_sights(sights: Sights, chosen: float | None = None) -> str:
+    """Every sight with the chosen one marked; buttons where there is a choice."""
+    if not sights:
+        return ""
+    marked = int(chosen or 0)
+    if marked not in [sight.choice for sight in sights]:
+        marked = next((sight.choice for sight in sights if sight.first), None)
+    told = "What the model sees" if len(sights) == 1 else f"What the model sees: {len(sights)} faces. Choose one."
+    faces = "".join(_sight(sight, sight.choice == marked, len(sights) > 1) for sight in sights)
+    return f'<p class="q-told">{told}</p><div class="q-faces">{faces}</div>'
+
+
+def _sight(sight: Seen, marked: bool, choosable: bool) -> str:
+    picture = f'<img src="{data_uri(sight.picture)}" alt="{escape(sight.label)} as the model sees it">'
+    if not choosable:
+        return f'<span class="q-face">{picture}</span>'
+    return (
+        f'<button type="button" class="q-face" data-action="choose" data-id="{escape(str(sight.choice))}"'
+        f' aria-pressed="{str(marked).lower()}" aria-label="{escape(sight.label)}">{picture}'
+        f"<span>{escape(str(sight.choice))}</span></button>"
+    )
+
+
+def _shelf(pictures: tuple[Path, ...]) -> str:
+    shown = "".join(
+        f'<button type="button" class="q-face" data-action="take" data-id="{index}"'
+        f' aria-label="{escape(_title(path))}" title="{escape(_title(path))}">'
+        f'<img src="{escape(file_url(path) or "")}" alt=""></button>'
+        for index, path in enumerate(pictures)
+    )
+    return f'<div class="q-faces" role="group" aria-label="Pictures to try">{shown}</div>'
+
+
+def _title(path: Path) -> str:
+    return path.stem.replace("-", " ").capitalize()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
