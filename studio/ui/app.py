@@ -14,6 +14,7 @@ from studio.presets import Preset
 from studio.ui.history_tab import HistoryTab
 from studio.ui.method_tab import MethodTab
 from studio.ui.visitor import visitor_name, visitor_state
+from studio.weights.downloads import Downloads
 
 TITLE = "Quintet"
 LINE = "Describe a scene and watch the video appear, step by step."
@@ -21,7 +22,9 @@ HEADER = f'<header class="q-header"><h1>{TITLE}</h1><p>{LINE}</p></header>'
 CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers load; the results themselves stay
 
 
-def build_app(presets: Mapping[str, Preset], jobs: JobQueue, history: History) -> gr.Blocks:
+def build_app(
+    presets: Mapping[str, Preset], jobs: JobQueue, history: History, downloads: Downloads | None = None
+) -> gr.Blocks:
     """The page over these presets. Nothing is computed here: jobs go to the queue."""
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(
@@ -30,12 +33,13 @@ def build_app(presets: Mapping[str, Preset], jobs: JobQueue, history: History) -
         visitor = visitor_state()
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tabs() as tabs:
-            methods = {key: MethodTab(preset, jobs, visitor) for key, preset in presets.items()}
+            methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
             past = HistoryTab(history, presets, visitor)
         past.connect(tabs, methods)
         known = page.load(visitor_name, visitor, visitor, **quiet)
         for method in methods.values():
             method.connect()
+            method.weights.connect(page)
             method.generated.then(past.cards, [visitor, past.length], [past.list, past.older], **quiet)
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)
         for picture in next(iter(methods.values())).pictures:

@@ -19,6 +19,8 @@ from studio.ui.moments import follow
 from studio.ui.picture import PictureField
 from studio.ui.stage import Moment
 from studio.ui.visitor import visitor_name
+from studio.ui.weights_panel import WeightsPanel
+from studio.weights.downloads import Downloads
 
 STAGE_SCRIPT = Path(__file__).with_name("stage.js").read_text(encoding="utf-8")
 DRAWN_SEEDS = 1_000_000  # short enough to read aloud; a longer one can be typed
@@ -28,8 +30,10 @@ Updates = dict[Any, Any]
 class MethodTab:
     """The components of one tab and what happens when they are used."""
 
-    def __init__(self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState) -> None:
-        self.preset, self.jobs, self.visitor = preset, jobs, visitor
+    def __init__(
+        self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState, downloads: Downloads | None = None
+    ) -> None:
+        self.preset, self.jobs, self.visitor, self.downloads = preset, jobs, visitor, downloads
         choices = preset.method.choices(preset.weights) if preset.method.choices else None
         self.form = Form(preset.method, examples.opening_request(preset), choices)
         with gr.Tab(preset.title, id=preset.key) as self.tab:
@@ -43,6 +47,7 @@ class MethodTab:
             about = _introduction(method.summary, method.paper, method.note)
             gr.HTML(about, apply_default_css=False, elem_classes="q-about")
             with gr.Column(elem_classes="q-ask"):
+                self.weights = WeightsPanel(self.preset, self.downloads)
                 self.pictures = [PictureField(name, self.form, self.preset, self.jobs) for name in self.form.pictures]
                 self.form.draw(self.form.prompt)
                 with gr.Row(elem_classes="q-buttons"):

@@ -17,6 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 HISTORY_FILE = "history.sqlite"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 GRADIO_THREADS = 40  # each page that follows a job holds one; every job that may wait gets one more
 
 
@@ -27,13 +28,15 @@ def serve(settings: StudioSettings) -> None:
     from studio.jobs import JobQueue
     from studio.presets import load_presets
     from studio.ui.app import build_app
+    from studio.weights.downloads import Downloads
+    from studio.weights.library import Library
 
     presets = load_presets(settings.preset_dir, settings.method_packages)
     history = History(settings.output_dir / HISTORY_FILE)
     executor = make_executor(settings)
     jobs = JobQueue(executor, history, settings.max_queue)
     try:
-        page = build_app(presets, jobs, history)
+        page = build_app(presets, jobs, history, Downloads(Library(settings.cache_dir), is_private(settings)))
         page.queue(default_concurrency_limit=None)
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
@@ -52,6 +55,11 @@ def _open(page: gr.Blocks, settings: StudioSettings) -> str:
         raise StudioError(
             f"The page cannot listen on {settings.host}:{settings.port}: {error}", "Choose another --port."
         ) from error
+
+
+def is_private(settings: StudioSettings) -> bool:
+    """Whether only this machine reaches the page: strangers do not fill a disk with downloads."""
+    return settings.host in LOOPBACK and not {"SPACE_ID", "GRADIO_SERVER_NAME"} & os.environ.keys()
 
 
 def launch_options(settings: StudioSettings) -> dict[str, Any]:

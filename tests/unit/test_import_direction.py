@@ -19,6 +19,7 @@ SERVER = (
     "studio.presets",
     "studio.settings",
     "studio.ui",
+    "studio.weights",
 )
 SERVER += ("studio.executors.process",)
 
