@@ -40,6 +40,7 @@ class McmTraining:
 
     rank: int = 64
     learning_rate: float = 5e-6
+    representation_learning_rate: float = 5e-6  # a representation that learns fast learns to see nothing
     discriminator_learning_rate: float = 5e-5
     max_gradient_norm: float = 10.0
     representation: str = LEARNED  # or one of REPRESENTATIONS; "raw" is plain latent consistency distillation
@@ -64,6 +65,8 @@ class Batch:
 class MotionConsistencyTrainer:
     """Two optimisers: adapter and motion representation; discriminator."""
 
+    _PARTS = ("head", "head_average", "discriminator", "optimizer", "discriminator_optimizer")
+
     def __init__(
         self,
         teacher: nn.Module,
@@ -85,9 +88,11 @@ class MotionConsistencyTrainer:
         self.head, self.head_average = SpatialHead(config.in_channels), SpatialHead(config.in_channels)
         self.head_average.load_state_dict(self.head.state_dict())
         self.trained = [p for p in self.adapter.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": list(self.trained)}]
         if self.settings.representation == LEARNED:
             self.trained += list(self.head.parameters())
-        self.optimizer = torch.optim.AdamW(self.trained, self.settings.learning_rate, weight_decay=0.0)
+            groups.append({"params": list(self.head.parameters()), "lr": self.settings.representation_learning_rate})
+        self.optimizer = torch.optim.AdamW(groups, self.settings.learning_rate, weight_decay=0.0)
         self.discriminator_optimizer = torch.optim.AdamW(
             discriminator.parameters(), self.settings.discriminator_learning_rate, weight_decay=0.0
         )
@@ -170,6 +175,20 @@ class MotionConsistencyTrainer:
     def save(self, folder: Path) -> None:
         """The adapter in the released layout."""
         self.adapter.save_pretrained(str(folder))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later run needs to go on from here, but the random generator."""
+        adapter = {name: p.detach() for name, p in self.adapter.named_parameters() if p.requires_grad}
+        parts = {name: getattr(self, name).state_dict() for name in self._PARTS}
+        return {"adapter": adapter, **parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in self._PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        with torch.no_grad():
+            for name, parameter in self.adapter.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(state["adapter"][name])
 
     def _judge(self, pictures: Pictures, caption: Tensor) -> Tensor:
         return self.discriminator(self.features(augmented(pictures, self.generator)), caption)

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ def optimizers(
     return both
 
 
-def set_learning_rate(all_optimizers: list[torch.optim.Optimizer], scale: float) -> None:
+def set_learning_rate(all_optimizers: Sequence[torch.optim.Optimizer], scale: float) -> None:
     for optimizer in all_optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * scale
