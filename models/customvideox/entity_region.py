@@ -73,7 +73,7 @@ class EntityMap:
 
 def region(heat: Tensor, kind: Literal["soft", "hard"] = "soft") -> Tensor:
     """M, the subject's region in 0..1, of the heat's own shape."""
-    mean, deviation = heat.mean(), heat.std().clamp_min(1e-12)
+    mean, deviation = heat.mean(), heat.std().clamp_min(1e-4)
     if kind == "hard":
         return (heat > mean + deviation).to(heat)
     return ((heat - mean) / (2 * deviation)).clamp(0, 1)

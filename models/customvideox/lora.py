@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 PREFIXES = ("transformer.", "base_model.model.", "diffusion_model.")
 TYPE = "reference_type"
@@ -108,11 +109,15 @@ class LoraFile:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, source: Path) -> LoraFile:
-        """From a folder or a safetensors file; FileNotFoundError says what was looked for."""
-        path = source if source.is_file() else next((source / f for f in FILES if (source / f).is_file()), None)
-        if path is None:
-            raise FileNotFoundError(f"There is no LoRA at {source}: neither {FILES[0]} nor {FILES[1]}.")
+    def read(cls, source: str) -> LoraFile:
+        """From a folder or safetensors file, absolute or below the repository. ValueError where there is none."""
+        place = REPOSITORY / Path(source).expanduser()
+        path = place if place.is_file() else next((place / f for f in FILES if (place / f).is_file()), None)
+        if not source or path is None:
+            raise ValueError(
+                f"There is no LoRA at {source!r}, and nobody has published one for CustomVideoX. Train one with python"
+                " -m models.customvideox.train and name its folder in the preset, or switch reference attention off."
+            )
         with safe_open(path, "pt") as file:
             tensors = {_bare(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
             metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
@@ -136,7 +141,7 @@ class LoraFile:
         )
 
 
-def load_lora(source: Path, network: Any, default: LoraSettings) -> ReferenceLora:
+def load_lora(source: str, network: Any, default: LoraSettings) -> ReferenceLora:
     """A LoRA for `network`. ValueError lists every missing, unknown and misshapen tensor.
 
     A file without the vector of the picture's tokens gets a zero one: other trainers do not write it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ Streams = tuple[Tensor, ...]  # (text, video) or (reference,), each [batch, toke
 OTHERS = ("feature_group_size",)  # config fields of RepVideo's networks, whose weights without cache are CogVideoX's
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Sees queries of the video and keys of the text, [batch, heads, tokens, head_dim], in the blocks it asks for."""
 
@@ -138,7 +139,10 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
             beside = (self.embed_reference(reference, adapted.reference_type),)
         beside_emb = self.clean_emb(beside[0], ofs) if beside else None
         rotary = (image_rotary_emb, reference_rotary(self.config, height, width, tokens.device) if beside else None)
-        row_bias = F.pad(bias, (words, 0)) if bias is not None else None
+        row_bias = None
+        if bias is not None:  # zero for the words, unless the picture is to be left out altogether
+            unseen = bias.isneginf().all(1, keepdim=True)
+            row_bias = torch.cat([bias.new_zeros(len(bias), words).masked_fill(unseen, -torch.inf), bias], 1)
         for index in range(len(self.transformer_blocks)):
             known = (memory.keys[index], memory.values[index]) if memory else None
             streams, beside = self._checkpointed(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers.schedulers.scheduling_dpm_cogvideox import CogVideoXDPMScheduler
 from torch import Tensor
 
 from models.common.cogvideox.guidance import guidance_weights
@@ -23,6 +21,7 @@ from models.common.cogvideox.precision import ComputeDtype, computing
 from models.common.cogvideox.preview import LatentPreview
 from models.common.cogvideox.prompts import encode_prompts
 from models.common.cogvideox.rotary import rotary_for
+from models.common.cogvideox.solver import Solver
 from models.common.face_reader import FaceReader
 from models.common.faces import FACE_SIZE, Face
 from models.common.pictures import read_picture
@@ -145,16 +144,13 @@ class EchoVideoPipeline:
         on_step: OnStep,
     ) -> Tensor:
         """Run every step, both branches of the guidance as one batch; the image latents are the same in both."""
-        scheduler = type(self.scheduler).from_config(self.scheduler.config)  # its state belongs to this job
-        scheduler.set_timesteps(settings.num_inference_steps)
-        timesteps: list[int] = scheduler.timesteps.tolist()
+        solver = Solver(self.scheduler, settings.num_inference_steps)
+        timesteps = solver.timesteps
         guided = settings.guidance_scale > 1
         weights = guidance_weights(settings.guidance_schedule, settings.guidance_scale, timesteps)
         text = text if guided else text[1:]
         config = self.transformer.config
         rotary = rotary_for(config, latents.shape[1], latents.shape[3], latents.shape[4], latents.device)
-        solve = partial(_dpm_step if isinstance(scheduler, CogVideoXDPMScheduler) else _step, scheduler)
-        denoised: Tensor | None = None
         for index, timestep in enumerate(timesteps):
             pair = torch.cat([latents, image], 2).expand(len(text), -1, -1, -1, -1)
             with computing(self.compute_dtype, latents.device):
@@ -168,8 +164,7 @@ class EchoVideoPipeline:
             if guided:
                 negative, positive = velocity.chunk(2)
                 velocity = negative + weights[index] * (positive - negative)
-            before = timesteps[index - 1] if index > 0 else None
-            latents, denoised = solve(velocity, denoised, timestep, before, latents, generator)
+            latents, denoised = solver.step(index, latents, velocity, generator)
             latents = latents.to(text.dtype)
             on_step(Step(index + 1, len(timesteps), self.preview.frames(denoised[0])))
         return latents
@@ -179,20 +174,3 @@ class EchoVideoPipeline:
         with computing(self.compute_dtype, self.vae.device):
             video = decode_latents(self.vae, latents.to(self.vae.device))
         return to_uint8(video, rounding="round")[0, :num_frames]
-
-
-def _dpm_step(
-    scheduler: Any, velocity: Tensor, denoised: Tensor | None, timestep: int, before: int | None, latents: Tensor,
-    generator: torch.Generator | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The multistep solver needs the x0 and the timestep of the step before, and draws noise."""
-    return scheduler.step(velocity, denoised, timestep, before, latents, generator=generator, return_dict=False)
-
-
-def _step(
-    scheduler: Any, velocity: Tensor, denoised: Tensor | None, timestep: int, before: int | None, latents: Tensor,
-    generator: torch.Generator | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Any one-step scheduler, without noise."""
-    output = scheduler.step(velocity, timestep, latents, generator=generator)
-    return output.prev_sample, output.pred_original_sample

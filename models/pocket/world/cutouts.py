@@ -22,7 +22,8 @@ def cutout(scene: Scene, rng: np.random.Generator, side: int = 96) -> UInt8[np.n
     target = cameras.FACE_TARGET if scene.person else cameras.TARGET + np.array([0, LIFTED if _rises(other) else 0, 0])
     distance = cameras.FACE_DISTANCE if scene.person else cameras.DISTANCE
     turn, lift = rng.uniform(-0.45, 0.45), rng.uniform(-0.05, 0.12) if scene.person else rng.uniform(0.05, 0.4)
-    eye = target + rng.uniform(0.75, 1.1) * distance * np.array([math.sin(turn), lift, math.cos(turn)])
+    nearest, farthest = (0.95, 1.25) if scene.person else (0.75, 1.1)  # nearer, a hat leaves the picture
+    eye = target + rng.uniform(nearest, farthest) * distance * np.array([math.sin(turn), lift, math.cos(turn)])
     clip = render_clip(other, 1, side, side, poses=cameras.look_at(eye, target)[None], supersample=1)
     alpha = np.where(clip.mask[0] == 1, 255, 0).astype(np.uint8)
     return np.dstack([clip.frames[0], alpha])
