@@ -150,7 +150,12 @@ CONVERSIONS = (
     Conversion(
         "weights/echovideo/vision",
         "models.echovideo.convert:convert_vision",
-        {"siglip": Published("hub:google/siglip-base-patch16-224@main", ("config.json", "model.safetensors"))},
+        {
+            "siglip": Published(
+                "hub:google/siglip-base-patch16-224@7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed",
+                ("config.json", "model.safetensors"),
+            )
+        },
     ),
     Conversion(
         "weights/echovideo/antelopev2",

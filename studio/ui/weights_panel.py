@@ -30,7 +30,7 @@ class WeightsPanel:
             self.words = gr.HTML(
                 describe(status, downloads.allowed, downloads.library.published), apply_default_css=False
             )
-            with gr.Column(visible=downloads.allowed and not status.missing):
+            with gr.Column(visible=downloads.allowed and bool(status.to_fetch or status.to_make)):
                 self.agreed = gr.Checkbox(False, label="I accept these terms", elem_classes="q-weights-terms")
                 with gr.Row(elem_classes="q-buttons"):
                     self.fetch = gr.Button("Download", interactive=False, elem_classes="q-weights-fetch")
@@ -97,7 +97,7 @@ def describe(status: Status, allowed: bool, published: Path) -> str:
 
     `published`: the folder for files from a browser.
     """
-    missing = [part for part in status.parts if not part.here]
+    missing = status.to_fetch
     size = f"{in_bytes(status.bytes_to_fetch)} are" if status.bytes_to_fetch else "They are"
     lines = [f"<p>These weights are not on this machine yet. {size} fetched once, from their publishers.</p>"]
     if missing:
@@ -146,4 +146,4 @@ def _link(words: str, address: str) -> str:
 
 
 def _failure(words: str) -> str:
-    return f'<p class="q-alert" role="alert">{escape(words)}</p>'
+    return f'<p class="q-weights-failure" role="alert">{escape(words)}</p>'

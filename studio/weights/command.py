@@ -39,11 +39,10 @@ def get_weights(library: Library, preset: Preset, accepted: bool, by_hand: Path 
     print(f"{preset.key}: {summary(status)}")
     if status.ready:
         return 0
-    wanted = [part for part in status.parts if not part.here]
-    for part in wanted:
+    for part in status.to_fetch:
         print(_row(part))
         print(f"                 {licence_words(part.need)}")
-    if wanted and not accepted and not _agreed(status):
+    if status.to_fetch and not accepted and not _agreed(status):
         raise WeightsError("Nothing was fetched: the terms were not accepted.", "Add --accept-licence to accept them.")
     line = ProgressLine()
     try:

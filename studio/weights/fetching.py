@@ -43,13 +43,13 @@ Plan = list[tuple[Need, Listing, tuple[HubFile, ...]]]
 
 
 def get(library: Library, preset: Preset, on_progress: OnProgress, stop: Stop, by_hand: Path | None = None) -> None:
-    """Everything that `preset` lacks. The person has agreed to the terms. `by_hand`: folder of browser downloads.
+    """Everything published that `preset` lacks, its terms agreed to. `by_hand`: the folder of a browser's downloads.
 
     WeightsError says what is in the way; DownloadStopped when `stop` says so. What has arrived stays.
     """
     status = library.status(preset)
-    for part in status.parts:
-        if part.by_hand and not part.here:
+    for part in status.to_fetch:
+        if part.by_hand:
             take_by_hand(library, part.need, by_hand)
     plan = survey(library, preset)
     for need, listing, _ in plan:
@@ -69,8 +69,9 @@ def get(library: Library, preset: Preset, on_progress: OnProgress, stop: Stop, b
             done = before + file.size
     for conversion in status.to_make:
         convert(library, conversion, lambda what, done, total: on_progress(Progress(what, done, total)), stop)
-    if not library.status(preset).ready:
-        lacking = [part.need.name for part in library.status(preset).parts if not part.here]
+    after = library.status(preset)
+    if after.to_make or after.to_fetch:
+        lacking = [part.need.name for part in after.to_fetch]
         raise WeightsError(
             f"{preset.key} still lacks {', '.join(lacking) or 'a part'} after the download.",
             "Its publisher may have moved files; look at the preset's weights.",
@@ -80,17 +81,17 @@ def get(library: Library, preset: Preset, on_progress: OnProgress, stop: Stop, b
 def survey(library: Library, preset: Preset) -> Plan:
     """Ask for the names and sizes of what `preset` lacks; nothing is fetched, no terms are needed.
 
-    WeightsError at once when offline, unreachable, gone, or when a folder that the preset names is published nowhere.
+    WeightsError at once when offline, unreachable or gone, or when what the preset lacks is published nowhere.
     """
     status = library.status(preset)
-    if status.missing:
+    if status.missing and not status.to_fetch:
         raise WeightsError(
             f"{preset.key} names {', '.join(status.missing)}, which no one publishes.",
-            "Put the weights there, or change the preset.",
+            "Train it, or put your own there.",
         )
     plan = []
-    for part in status.parts:
-        if not part.here and not part.by_hand:
+    for part in status.to_fetch:
+        if not part.by_hand:
             listing, files = _listed(library, part.need)
             library.records.write(part.need.place, listing)
             plan.append((part.need, listing, files))

@@ -44,11 +44,15 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        return all(part.here for part in self.parts) and not self.to_make and not self.missing
+        return not (self.to_fetch or self.to_make or self.missing)
+
+    @property
+    def to_fetch(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if not part.here)
 
     @property
     def bytes_to_fetch(self) -> int:
-        return sum(max(part.bytes - part.have, 0) for part in self.parts if not part.here)
+        return sum(max(part.bytes - part.have, 0) for part in self.to_fetch)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Library:
         """Compare every file with its published checksum, converted ones with what was written."""
         damaged: list[Path] = []
         count = 0
-        absent = {part.need.place for part in self.status(preset).parts if not part.here}
+        absent = {part.need.place for part in self.status(preset).to_fetch}
         for need in needs_of(preset, conversions_of(preset)):
             for path, checksum in self._checksums(need):
                 if path.exists():

@@ -28,10 +28,10 @@ def summary(status: Status) -> str:
     """Where a preset stands."""
     if status.ready:
         return "ready"
-    if status.missing:
+    if status.missing and not status.to_fetch:
         return f"lacks {', '.join(status.missing)}"
-    if any(part.by_hand and not part.here for part in status.parts):
+    if any(part.by_hand for part in status.to_fetch):
         return f"{in_bytes(status.bytes_to_fetch)} to fetch, part of it in a browser"
-    if not status.bytes_to_fetch and all(part.here for part in status.parts):
+    if not status.to_fetch:
         return "fetched, not yet converted"
     return f"{in_bytes(status.bytes_to_fetch)} to fetch"

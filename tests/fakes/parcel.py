@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.method import Component, Method, Recipe, Request, Terms, number, text
+import numpy as np
+
+from models.method import Clip, Component, Method, OnStep, Recipe, Request, Step, Terms, number, text
 
 
 @dataclass
@@ -23,6 +26,7 @@ class ParcelWeights:
     network: str = ""
     words: str = ""
     made: str = ""
+    extra: str = ""  # fetched with the others, not loaded
 
 
 def recipe(weights: ParcelWeights) -> Recipe:
@@ -31,6 +35,28 @@ def recipe(weights: ParcelWeights) -> Recipe:
     if weights.words:
         parts.append(Component("words", "tests.fakes.parcel:Words", weights.words, ("encode",), "files"))
     return Recipe("parcel", "tests.fakes.parcel:Pipeline", tuple(parts))
+
+
+class Words:
+    """The file of words, as the registry loads a tokenizer."""
+
+    def __init__(self, known: dict[str, int]) -> None:
+        self.known = known
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Words:
+        return cls(json.loads((Path(folder) / "vocab.json").read_text(encoding="utf-8")))
+
+
+class Pipeline:
+    """As grey as its words are many."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+
+    def __call__(self, request: ParcelRequest, on_step: OnStep) -> list[Clip]:
+        on_step(Step(1, 1))
+        return [Clip(np.full((8, 64, 64, 3), 40 * len(self.words.known), np.uint8), 8)]
 
 
 def stack(first: Path, second: Path, output: Path, times: int = 1) -> None:

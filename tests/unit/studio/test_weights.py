@@ -327,3 +327,15 @@ def test_weights_in_the_repository_need_nothing(tmp_path):
 
     status = Library(tmp_path).status(load_presets()["repvideo/pocket"])
     assert status.ready and not status.parts
+
+
+def test_what_no_one_publishes_is_named_and_the_rest_is_fetched(shop: Shop):
+    own = str(shop.folder / "own")
+    preset = shop.preset(network="hub:quintet/parcel:unet", extra=own)
+    shop.get(preset)
+    status = shop.library.status(preset)
+    assert status.missing == (own,) and not status.ready and status.parts[0].here
+    with pytest.raises(WeightsError, match="own, which no one publishes"):
+        shop.get(preset)
+    Path(own).mkdir()
+    assert shop.library.status(preset).ready
