@@ -1,4 +1,4 @@
-"""Registry: components by content, leases that keep them in memory, and room made for them.
+"""Registry: components by content, leases that keep them where they are, and room made for them.
 
 Importing it is light; torch comes with the first component that holds tensors.
 """
@@ -8,307 +8,345 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import hashlib
-import json
 import logging
-import math
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.method import Component, Pipeline, Recipe
 from studio.events import StudioError
-from studio.registry.files import (
-    ITEM_BYTES,
-    Digests,
-    WeightsError,
-    WeightsFile,
-    find_folder,
-    find_weights,
-    import_object,
-    read_config,
-    shown,
-)
+from studio.registry.activations import Activations, first_guess, request_volume
+from studio.registry.files import Digests, WeightsError, import_object
+from studio.registry.memory import GIB, Memory
+from studio.registry.options import Options, for_memory
+from studio.registry.parts import Workshop
+from studio.registry.sources import key_of, origin_of, read_source
 
-OnLoading = Callable[[str, int, int], None]  # what, bytes done, bytes in total; may raise to give up
-FLOATING = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
-DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
-GIB = 1 << 30
+if TYPE_CHECKING:
+    from studio.registry.devices import Device
+    from studio.registry.lease import Lease, OnLoading, StagePlan
+    from studio.registry.residents import Resident
+
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Key:
-    """What makes two components one."""
-
-    digest: str
-    builder: str
-    config: str
-    dtype: str
-
-
-@dataclass(eq=False)
-class Resident:
-    """A component's tensors in memory, and the modules bound to them, one per method: hooks and flags are its own."""
-
-    key: Key
-    source: str
-    tensors: dict[str, Any]
-    bytes: int
-    shells: dict[tuple[str, str], Any] = field(default_factory=dict)
-    leases: int = 0
-    last_use: int = 0
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A component that is about to be used: what is on disk, and how many bytes it will take in memory."""
-
-    component: Component
-    folder: Path
-    config: dict[str, Any]
-    files: list[WeightsFile]
-    dtype: str
-    bytes: int
-
-    @property
-    def disk_bytes(self) -> int:
-        return sum(file.data_bytes for file in self.files)
-
-
 class Registry:
-    """Holds components by content; `memory_gb` limits them (0: no limit), `cache_dir` keeps digests between runs."""
+    """Shared by all methods of one worker.
 
-    def __init__(self, device: str = "auto", memory_gb: float = 0.0, cache_dir: Path | None = None) -> None:
+    `memory_gb` limits weights and what jobs compute with (0: what the device has). `cache_dir` keeps what was learnt
+    about files and memory. `memory_preset` is "", "auto" or one of `options.py`'s. `hardware` replaces the device, for
+    tests and for places with rules of their own.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        memory_gb: float = 0.0,
+        cache_dir: Path | None = None,
+        options: Options | None = None,
+        memory_preset: str = "",
+        hardware: Device | None = None,
+    ) -> None:
         self._wanted_device = device
         self._limit = int(memory_gb * GIB)
+        self._given_options = options or Options()
+        self._memory_preset = memory_preset
+        self._given_hardware = hardware
         self._digests = Digests(cache_dir)
-        self._lock = threading.RLock()
-        self._residents: dict[Key, Resident] = {}
-        self._tools: dict[tuple[str, str], Any] = {}  # tokenizers and schedulers, by class and source
-        self._leases: dict[int, dict[str, Resident]] = {}  # by id of the pipeline
-        self._uses = 0
+        self._activations = Activations(cache_dir)
+        self._leases: dict[int, Lease] = {}  # by id of the pipeline
 
     @functools.cached_property
-    def device(self) -> str:
-        """Where tensors go, cpu or cuda; asking imports torch."""
+    def memory(self) -> Memory:
+        """Made when first needed: it imports torch."""
+        if self._given_hardware is not None:
+            return Memory(self._given_hardware, self._limit)
         import torch
+
+        from studio.registry.devices import Cpu, Cuda
 
         if self._wanted_device == "cuda" and not torch.cuda.is_available():
             raise StudioError("This machine has no CUDA device that torch can use.", "Set device to cpu or auto.")
-        return "cuda" if self._wanted_device != "cpu" and torch.cuda.is_available() else "cpu"
+        gpu = self._wanted_device != "cpu" and torch.cuda.is_available()
+        return Memory(Cuda() if gpu else Cpu(), self._limit)
+
+    @functools.cached_property
+    def _workshop(self) -> Workshop:
+        return Workshop(self.memory, self.options)
+
+    @property
+    def device(self) -> str:
+        """Where computing happens, cpu or cuda; asking imports torch."""
+        return self.memory.hardware.name
+
+    @functools.cached_property
+    def options(self) -> Options:
+        """As given, with the savings of the memory preset where memory is a GPU's."""
+        if not self.memory.hardware.separate:
+            return self._given_options
+        return for_memory(self._given_options, self._memory_preset, self.memory.device.budget)
 
     @contextlib.contextmanager
-    def acquire(self, recipe: Recipe, on_loading: OnLoading | None = None) -> Iterator[Pipeline]:
-        """A pipeline whose weights stay in memory until the block ends.
+    def acquire(
+        self,
+        recipe: Recipe,
+        on_loading: OnLoading | None = None,
+        request: Any = None,
+        on_use: Callable[[], None] | None = None,
+    ) -> Iterator[Pipeline]:
+        """A pipeline whose weights do not move while it computes.
 
+        Everything stays for the whole block where it fits, else one stage at a time, else block by block; what can
+        never fit is refused with numbers before a byte moves. `request` tells how much memory computing takes.
+        `on_use` is called before each use of a component, each slice of a VAE included, and may raise to stop.
         A failed load leaves nothing behind; room that was made for it stays.
         """
-        leased: dict[str, Resident] = {}
-        with self._lock:
-            pipeline = self._assemble(recipe, on_loading or _ignore, leased)
-            self._leases[id(pipeline)] = leased
+        lease = self._open(recipe, on_loading or _ignore, request, on_use)
+        completed = False
         try:
-            yield pipeline
+            yield lease.pipeline
+            completed = True
         finally:
-            with self._lock:
-                del self._leases[id(pipeline)]
-                for resident in leased.values():
-                    resident.leases -= 1
+            self._close(lease, completed)
 
     def describe(self, pipeline: Pipeline) -> dict[str, dict[str, str]]:
-        """Source, digest and dtype of each component of a leased pipeline."""
-        with self._lock:
-            return {
-                name: {"source": resident.source, "sha256": resident.key.digest, "dtype": resident.key.dtype}
-                for name, resident in self._leases[id(pipeline)].items()
+        """Source, digest and number format of each component of a leased pipeline."""
+        return {
+            part.component.name: {
+                "source": part.component.source,
+                "sha256": part.resident.key.digest,
+                "dtype": part.resident.key.format,
             }
+            for part in self._leases[id(pipeline)].parts
+        }
+
+    def peak_bytes(self, pipeline: Pipeline) -> int:
+        """The most memory in use in the stages of this job that are over; 0 before the first is."""
+        return self._leases[id(pipeline)].peak_bytes
 
     def status(self) -> dict[str, Any]:
-        """The device, and what is in memory with its bytes."""
-        with self._lock:
-            components = [
-                {
-                    "names": sorted({name for _, name in resident.shells}),
-                    "methods": sorted({method for method, _ in resident.shells}),
-                    "source": resident.source,
-                    "dtype": resident.key.dtype,
-                    "bytes": resident.bytes,
-                    "leased": resident.leases > 0,
-                }
-                for resident in self._residents.values()
-            ]
-            device = self.__dict__.get("device", self._wanted_device)  # without importing torch to find out
-            return {"device": device, "bytes": sum(c["bytes"] for c in components), "components": components}
+        """The device, and what is in memory with its bytes. Does not import torch to find out."""
+        known = self.__dict__.get("memory")
+        if known is None:
+            return {"device": self._wanted_device, "bytes": 0, "host_bytes": 0, "budget": self._limit, "reserved": 0,
+                    "components": []}  # fmt: skip
+        memory: Memory = known
+        with memory.changed:
+            components = [self._shown(resident) for resident in memory.residents.values()]
+            weights = sum(component["bytes"] for component in components)
+            return {
+                "device": self.device,
+                "bytes": weights,
+                "host_bytes": sum(component["host_bytes"] for component in components),
+                "budget": memory.device.budget,
+                "reserved": memory.device.used - weights,
+                "components": components,
+            }
 
     def unload(self) -> int:
-        """Drop every component that no one has leased; the bytes freed."""
-        with self._lock:
-            self._tools.clear()
-            return self._drop([resident for resident in self._residents.values() if not resident.leases])
+        """Drop every component that no one has leased, copies included; the bytes freed."""
+        if "memory" not in self.__dict__:
+            return 0
+        with self.memory.changed:
+            before = self.memory.used()
+            self._workshop.clear()
+            self.memory.end_reading_ahead()
+            idle = list(self.memory.residents.values())
+            for resident in idle:
+                self.memory.drop(resident)
+            if idle:
+                gc.collect()  # modules are full of cycles
+            self.memory.hardware.give_back_cached()
+            self.memory.changed.notify_all()
+            return before - self.memory.used()
 
-    def _assemble(self, recipe: Recipe, on_loading: OnLoading, leased: dict[str, Resident]) -> Pipeline:
-        plans = [self._plan(component) for component in recipe.components if component.kind == "module"]
-        self._make_room(plans)
-        known = set(self._residents)
-        total = sum(plan.disk_bytes for plan in plans if self._key(plan) not in known)
-        done = 0
+    def expect(self, recipes: Sequence[Recipe]) -> None:
+        """The queue, next job first: what it needs goes last when room has to be made."""
+        self.memory.expected = [
+            {origin_of(component) for component in recipe.components if component.kind == "module"}
+            for recipe in recipes
+        ]
 
-        def on_bytes(name: str, count: int) -> None:
-            nonlocal done
-            done += count
-            on_loading(name, min(done, total), total)
-
-        try:
-            parts = {plan.component.name: self._module(recipe.method, plan, on_bytes, leased) for plan in plans}
-            parts |= {part.name: self._tool(part) for part in recipe.components if part.kind == "files"}
-            return import_object(recipe.pipeline)(**parts, **recipe.arguments)
-        except BaseException:
-            for resident in leased.values():
-                resident.leases -= 1
-            self._drop([resident for key, resident in self._residents.items() if key not in known])
-            raise
-
-    def _plan(self, component: Component) -> _Plan:
-        folder = find_folder(component.source)
-        files = find_weights(folder)
-        dtype = component.dtype or DEFAULT_DTYPES[self.device]
-        if self.device == "cpu" and dtype == "float16":  # a thousand times slower than float32 on a CPU
-            dtype = "float32"
-        entries = [entry for file in files for entry in file.entries.values()]
-        width = 4 if dtype == "float32" else 2
-        memory = sum(math.prod(e.shape) * (width if e.dtype in FLOATING else ITEM_BYTES[e.dtype]) for e in entries)
-        return _Plan(component, folder, read_config(folder), files, dtype, memory)
-
-    def _key(self, plan: _Plan) -> Key | None:
-        """None while a file's digest is not known, which is until it is read for the first time."""
-        digests = [self._digests.get(file) for file in plan.files]
-        known = [digest for digest in digests if digest is not None]
-        return self._key_of(plan, known) if len(known) == len(digests) else None
-
-    def _key_of(self, plan: _Plan, digests: list[str]) -> Key:
-        config = {name: value for name, value in plan.config.items() if not name.startswith("_")}
-        digest = digests[0] if len(digests) == 1 else _sha256("".join(sorted(digests)))
-        return Key(digest, plan.component.builder, _sha256(json.dumps(config, sort_keys=True)), plan.dtype)
-
-    def _module(
-        self, method: str, plan: _Plan, on_bytes: Callable[[str, int], None], leased: dict[str, Resident]
-    ) -> Any:
-        """The method's own module over the shared tensors, leased."""
-        key = self._key(plan)
-        resident = self._residents.get(key) if key else None
-        if resident is None:
-            resident = self._load(method, plan, on_bytes)
-        name = (method, plan.component.name)
-        if name not in resident.shells:
-            resident.shells[name] = self._bound(plan, resident.tensors)
-        resident.leases += 1
-        leased[plan.component.name] = resident
-        self._uses += 1
-        resident.last_use = self._uses
-        return resident.shells[name]
-
-    def _load(self, method: str, plan: _Plan, on_bytes: Callable[[str, int], None]) -> Resident:
-        """Read, cast and bind; published only once all of it has worked."""
-        import torch
-
-        from studio.registry import tensors as reading
-
-        name = plan.component.name
-        loaded: dict[str, Any] = {}
-        digests = []
-        for file in plan.files:
-            content, digest = reading.read_tensors(file, lambda count: on_bytes(name, count))
-            loaded |= content
-            digests.append(digest)
-        key = self._key_of(plan, digests)
-        if key not in self._residents:
-            module = self._built(plan)
-            loaded = reading.cast(module, loaded, torch.device(self.device), getattr(torch, plan.dtype))
-            reading.bind(module, loaded, torch.device(self.device), getattr(torch, plan.dtype), shown(plan.folder))
-            resident = Resident(key, plan.component.source, loaded, plan.bytes, {(method, name): module})
-            self._residents[key] = resident
-        for file, digest in zip(plan.files, digests, strict=True):
-            self._digests.put(file, digest)
-        return self._residents[key]
-
-    def _bound(self, plan: _Plan, tensors: dict[str, Any]) -> Any:
-        import torch
-
-        from studio.registry.tensors import bind
-
-        device, dtype = torch.device(self.device), getattr(torch, plan.dtype)
-        return bind(self._built(plan), tensors, device, dtype, shown(plan.folder))
-
-    def _built(self, plan: _Plan) -> Any:
-        from studio.registry.tensors import build_module
-
-        try:
-            return build_module(plan.component.builder, plan.config)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            logger.exception("cannot build %s", plan.component.builder)
-            name, reason = plan.component.builder.partition(":")[2], str(error).partition("\n")[0]
-            raise WeightsError(
-                f"{shown(plan.folder / 'config.json')} does not describe a {name}: {reason}.",
-                "The weights belong to another network or version.",
-            ) from error
-
-    def _tool(self, component: Component) -> Any:
-        """A tokenizer, shared, or a scheduler, new for each lease: its state belongs to one job."""
-        name = (component.builder, component.source)
-        if name not in self._tools:
-            folder = find_folder(component.source)
+    def prefetch(self, recipe: Recipe) -> None:
+        """Begin to read a recipe's weights into free memory; from any thread, building nothing. Never makes room."""
+        for component in recipe.components:
+            if component.kind != "module":
+                continue
             try:
-                self._tools[name] = import_object(component.builder).from_pretrained(folder)
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                logger.exception("cannot load %s from %s", component.name, folder)
-                raise WeightsError(
-                    f"The {component.name} in {shown(folder)} cannot be read.", "Copy or download the folder again."
-                ) from error
-        tool = self._tools[name]
-        return type(tool).from_config(tool.config) if hasattr(tool, "from_config") else tool
-
-    def _make_room(self, plans: list[_Plan]) -> None:
-        """Decide before a byte moves: drop what was used longest ago, or say why it cannot fit."""
-        if not self._limit:
-            return
-        keys = {self._key(plan) for plan in plans}
-        wanted = sum(plan.bytes for plan in plans if self._key(plan) not in self._residents)
-        held = sum(resident.bytes for resident in self._residents.values())
-        spare = [r for r in self._residents.values() if not r.leases and r.key not in keys]
-        fixed = held - sum(resident.bytes for resident in spare)
-        if fixed + wanted > self._limit:
-            need, limit = (fixed + wanted) / GIB, self._limit / GIB
-            raise WeightsError(
-                f"This needs {need:.2f} GiB of memory for weights, and the limit is {limit:.2f} GiB.",
-                "Raise memory_gb or choose a smaller preset.",
-            )
-        for resident in sorted(spare, key=lambda resident: resident.last_use):
-            if held + wanted <= self._limit:
+                source = read_source(component, self.device, self.options)
+                key = key_of(source, self._digests, _count)
+            except StudioError as error:  # the job itself will say so to the person it concerns
+                logger.info("%s cannot be read ahead: %s", component.name, error)
                 return
-            held -= self._drop([resident])
+            if not self.memory.read_ahead(key, source):
+                return
 
-    def _drop(self, residents: list[Resident]) -> int:
-        freed = 0
-        for resident in residents:
-            del self._residents[resident.key]
-            freed += resident.bytes
-            resident.shells.clear()
-            resident.tensors.clear()
-        if residents:
-            gc.collect()  # modules are full of cycles; without this their memory comes back some time later
-            if self.device == "cuda":
-                import torch
+    # What a lease asks for while its job runs
 
-                torch.cuda.empty_cache()
-        return freed
+    def swap(self, lease: Lease, plan: StagePlan) -> None:
+        """Let go of one stage's weights and hold the next one's."""
+        with _plain_tensors():
+            with self.memory.changed:
+                self.memory.let_go(lease)
+            self.memory.hold(lease, plan.residents, plan.reserve, plan.streams)
+
+    def _open(self, recipe: Recipe, on_loading: OnLoading, request: Any, on_use: Callable[[], None] | None) -> Lease:
+        from studio.registry.lease import Lease
+
+        modules = [component for component in recipe.components if component.kind == "module"]
+        lease = Lease(self, recipe.method, on_loading, on_use)
+        lease.volume = request_volume(request, recipe.arguments)
+        try:
+            if modules:
+                self._take_parts(lease, modules)
+            parts: dict[str, Any] = {part.component.name: part.shell.module for part in lease.parts}
+            tools = [component for component in recipe.components if component.kind == "files"]
+            parts |= {component.name: self._workshop.take_tool(lease, component) for component in tools}
+            lease.pipeline = import_object(recipe.pipeline)(**parts, **recipe.arguments)
+            lease.watch()
+        except BaseException:
+            self._close(lease, completed=False)
+            for resident in lease.fresh:
+                with self.memory.changed:
+                    self.memory.drop(resident)
+            raise
+        self._leases[id(lease.pipeline)] = lease
+        return lease
+
+    def _take_parts(self, lease: Lease, components: list[Component]) -> None:
+        from studio.registry.lease import Part
+
+        memory = self.memory
+        sources = [read_source(component, self.device, self.options) for component in components]
+        keys = []
+        for source in sources:
+            name, total = source.component.name, source.layout.file_bytes
+            keys.append(key_of(source, self._digests, functools.partial(_say_hashing, lease, name, total)))
+        with memory.changed, _plain_tensors():
+            memory.leases.add(lease)
+            for source, key in zip(sources, keys, strict=True):
+                resident = memory.resident(key, source)
+                resident.users += 1
+                if not memory.present(resident):
+                    lease.fresh.append(resident)
+                try:
+                    shell = self._workshop.take_shell(resident, source, lease.method)
+                except BaseException:
+                    resident.users -= 1
+                    memory.forget_unused(resident)
+                    raise
+                lease.parts.append(Part(lease.method, source.component, resident, shell))
+            self._plan(lease)
+        if lease.whole:
+            residents = list(dict.fromkeys(part.resident for part in lease.parts))
+            with _plain_tensors():
+                memory.hold(lease, residents, max(plan.reserve for plan in lease.plans), ())
+
+    def _close(self, lease: Lease, completed: bool) -> None:
+        """However the job ended: caches reset, own modules back or gone, lease over."""
+        self._leases.pop(id(lease.pipeline), None)
+        lease.pipeline = None
+        if "memory" not in self.__dict__:  # a recipe without weights or tools
+            return
+        memory = self.memory
+        with memory.changed, _plain_tensors():
+            lease.end(completed)
+            memory.leases.discard(lease)
+            for stage, size in lease.measured.items() if lease.volume else ():
+                self._activations.learn(self._circumstances(lease.method, stage), lease.volume, size)
+            memory.let_go(lease)
+            for part in lease.parts:
+                self._workshop.return_shell(part)
+                part.resident.users -= 1
+                memory.forget_unused(part.resident)
+            lease.parts.clear()
+            lease.plans.clear()
+            self._workshop.return_tools(lease)
+
+    # How a job is to be run
+
+    def _plan(self, lease: Lease) -> None:
+        """Stages with what they take, and whether all of it fits at once. WeightsError when a stage never can."""
+        from studio.registry.lease import ORDER, StagePlan
+
+        budget = self.memory.device.budget
+        for stage in ORDER:
+            parts = tuple(part for part in lease.parts if stage in part.component.stages)
+            if not parts:
+                continue
+            residents = {part.resident for part in parts}
+            weights = sum(resident.bytes for resident in residents)
+            measured = self._activations.predict(self._circumstances(lease.method, stage), lease.volume)
+            guess = first_guess(stage, lease.volume, self.device, self.options.vae_tiling)
+            reserve = max(0, min(guess, budget - weights)) if measured is None else measured
+            streams = ()
+            if weights + reserve > budget:
+                streams = self._streams(parts, weights + reserve - budget)
+                if streams is None:
+                    raise _too_large(weights, reserve, budget)
+            lease.plans.append(StagePlan(stage, parts, reserve, streams))
+        everything = sum(resident.bytes for resident in {part.resident for part in lease.parts})
+        largest = max(plan.reserve for plan in lease.plans)
+        lease.whole = everything + largest <= budget
+
+    def _streams(self, parts: Sequence[Any], excess: int) -> tuple[Any, ...] | None:
+        """Which of a stage's networks pass through block by block, largest first; None when that does not do."""
+        if not (self.memory.hardware.separate and self.options.streaming):
+            return None
+        from studio.registry.streaming import plan_streaming
+
+        chosen = []
+        for part in sorted(parts, key=lambda part: part.resident.bytes, reverse=True):
+            if excess <= 0:
+                break
+            plan = plan_streaming(part.resident, part.shell.module)
+            if plan is not None and plan.bytes < part.resident.bytes:
+                excess -= part.resident.bytes - plan.bytes
+                chosen.append(plan)
+        return tuple(chosen) if excess <= 0 else None
+
+    def _circumstances(self, method: str, stage: str) -> str:
+        tiled = "/tiled" if stage == "decode" and self.options.vae_tiling else ""
+        return f"{method}/{stage}/{self.device}{tiled}"
+
+    def _shown(self, resident: Resident) -> dict[str, Any]:
+        memory = self.memory
+        return {
+            "names": sorted({name for _, name in resident.names}),
+            "methods": sorted({method for method, _ in resident.names}),
+            "source": resident.source,
+            "dtype": resident.key.format,
+            "bytes": memory.device.held(resident.key),
+            "host_bytes": memory.host.held(resident.key) if memory.hardware.separate else 0,
+            "leased": resident.leases > 0,
+            "place": memory.place(resident),
+        }
+
+
+def _too_large(weights: int, reserve: int, budget: int) -> WeightsError:
+    beside = f" and {reserve / GIB:.2f} GiB to compute with" if reserve else ""
+    return WeightsError(
+        f"This needs {weights / GIB:.2f} GiB of memory for weights{beside}, and the limit is {budget / GIB:.2f} GiB.",
+        "Raise memory_gb, or choose a smaller preset, fewer frames or a smaller size.",
+    )
+
+
+@contextlib.contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """Weights outlive the job: no tensor of theirs may belong to its inference mode."""
+    import torch
+
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def _say_hashing(lease: Lease, name: str, total: int, _: int) -> None:
+    lease.on_loading(name, 0, total)
 
 
 def _ignore(stage: str, done_bytes: int, total_bytes: int) -> None:
     pass
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _count(_: int) -> None:
+    pass

@@ -201,9 +201,11 @@ def test_a_scheduler_is_new_for_each_job(registry, recipe):
 def test_leased_weights_stay_and_unload_says_what_it_freed(registry, recipe):
     with registry.acquire(recipe("vae", "transformer")) as parts:
         assert registry.unload() == 0
-        expected = sum(p.nbytes for m in (parts.vae, parts.transformer) for p in m.parameters())
+        least = sum(t.nbytes for m in (parts.vae, parts.transformer) for t in [*m.parameters(), *m.buffers()])
+        tensors = sum(len(m.state_dict()) for m in (parts.vae, parts.transformer))
     assert {component["leased"] for component in registry.status()["components"]} == {False}
-    assert registry.status()["bytes"] == registry.unload() == expected
+    assert least <= registry.status()["bytes"] <= least + 256 * tensors, "each tensor begins at a multiple of 256"
+    assert registry.status()["bytes"] == registry.unload()
     assert registry.status()["components"] == []
 
 
@@ -276,10 +278,9 @@ def edit(path: Path, change) -> None:
 )
 def test_weights_of_another_network_are_refused_by_name(registry, recipe, copies, change, words):
     edit(weights_in(copies / "vae"), change)
-    before = registry.status()
     with pytest.raises(WeightsError, match=words), registry.acquire(recipe("transformer", "vae", folder=copies)):
         pass
-    assert registry.status() == before
+    assert registry.status()["components"] == [] and registry.memory.fetches == 0, "refused before a byte was read"
     with registry.acquire(recipe("vae")):
         pass
 
@@ -371,14 +372,14 @@ def test_memory_is_made_before_a_byte_moves_and_what_cannot_fit_is_refused(recip
 
 
 def test_many_first_requests_load_once_and_leave_other_threads_alone(registry, recipe):
-    loading, made, stop = [], [], threading.Event()
+    made, stop = [], threading.Event()
 
     def other_work() -> None:
         while not stop.is_set():
             made.append(torch.nn.Linear(4, 4).weight.is_meta or torch.get_default_dtype() != torch.float32)
 
     def ask() -> None:
-        with registry.acquire(recipe("transformer"), lambda *event: loading.append(event)):
+        with registry.acquire(recipe("transformer")):
             pass
 
     other = threading.Thread(target=other_work)
@@ -390,7 +391,7 @@ def test_many_first_requests_load_once_and_leave_other_threads_alone(registry, r
         thread.join()
     stop.set()
     other.join()
-    assert len(loading) == 1 and len(made) > 0 and not any(made)
+    assert registry.memory.fetches == 1 and len(made) > 0 and not any(made)
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(recipe):

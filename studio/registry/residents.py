@@ -1,0 +1,87 @@
+"""A component in memory: one buffer read from disk, at most one copy on the device, and the modules bound to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from studio.registry.fetching import Fetch
+from studio.registry.files import WeightsFile
+from studio.registry.layout import Key, Layout, Slot
+from studio.registry.reading import slot_view
+from studio.registry.shells import Shell, attach, place_buffers, torch_dtype
+from studio.registry.sources import Origin
+
+ShellName = tuple[str, str]  # method, component
+
+
+@dataclass(eq=False)
+class Resident:
+    """States: absent -> `fetch` -> `host` -> `device` (where memory is separate). Its bytes never change."""
+
+    key: Key
+    source: str
+    files: Sequence[WeightsFile]
+    layout: Layout
+    compute: str  # the format it computes in
+    host: Tensor | None = None
+    device: Tensor | None = None
+    fetch: Fetch | None = None
+    tensors: dict[str, Tensor] = field(default_factory=dict)  # by name in the files; shared by all shells
+    shells: list[Shell] = field(default_factory=list)
+    idle: dict[ShellName, list[Shell]] = field(default_factory=dict)
+    names: set[ShellName] = field(default_factory=set)
+    origins: set[Origin] = field(default_factory=set)
+    leases: int = 0  # jobs that compute with it now: it does not move
+    users: int = 0  # pipelines that may still ask for it
+    last_use: int = 0
+    stream: Any = None  # while it passes through the device block by block
+    _bound: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Where it computes, the shells' own buffers included."""
+        return self.layout.bytes + sum(shell.buffer_bytes for shell in self.shells)
+
+    def attach(self, module: nn.Module, sources: dict[str, str]) -> None:
+        """Make the shared tensors the module's. `sources`: network's name -> name in the files."""
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        slots = {slot.name: slot for slot in self.layout.slots}
+        for name, source in sources.items():
+            if source not in self.tensors:
+                tensor = _placeholder(slots[source], torch.device("cpu"))
+                self.tensors[source] = nn.Parameter(tensor, requires_grad=False) if name in parameters else tensor
+                if self._bound is not None:
+                    self.tensors[source].data = slot_view(self._bound, slots[source])
+        attach(module, {name: self.tensors[source] for name, source in sources.items()})
+
+    def bind(self, buffer: Tensor, device: torch.device) -> None:
+        """Let every shell compute from `buffer`."""
+        if self._bound is not buffer:
+            for slot in self.layout.slots:
+                if slot.name in self.tensors:
+                    self.tensors[slot.name].data = slot_view(buffer, slot)
+            self._bound = buffer
+        self._place_buffers(device)
+
+    def unbind(self, device: torch.device) -> None:
+        """Let go of the buffer. What stands in is NaN everywhere, on the device, and takes no memory to speak of."""
+        for slot in self.layout.slots:
+            if slot.name in self.tensors:
+                self.tensors[slot.name].data = _placeholder(slot, device)
+        self._bound = None
+        self._place_buffers(torch.device("cpu"))
+
+    def _place_buffers(self, device: torch.device) -> None:
+        for shell in self.shells:
+            place_buffers(shell.module, device, torch_dtype(self.compute))
+
+
+def _placeholder(slot: Slot, device: torch.device) -> Tensor:
+    dtype = torch_dtype(slot.format)
+    value = float("nan") if dtype.is_floating_point else 0
+    return torch.full((), value, dtype=torch.float32, device=device).to(dtype).expand(slot.entry.shape)
