@@ -20,6 +20,8 @@ class RepVideoTransformer3DModel(CogVideoXBackbone):
     `norm_out_eps`: epsilon of the last LayerNorm, 1e-6 in the authors' code where diffusers has `norm_eps` (1e-5).
     """
 
+    blocks_are_independent = False  # a cache that skips blocks would hand old outputs to later layers
+
     def __init__(self, feature_group_size: int = 6, norm_out_eps: float = 1e-6, **cogvideox: Any) -> None:
         super().__init__(**cogvideox)
         self.register_to_config(feature_group_size=feature_group_size, norm_out_eps=norm_out_eps)
