@@ -31,6 +31,7 @@ from studio.events import (
 )
 from studio.executors import Cancelled, Emit
 from studio.registry import Registry
+from studio.registry.options import Options
 from studio.settings import StudioSettings
 
 PREVIEW_SHARE = 0.03  # of the time between previews that making one may take
@@ -48,7 +49,10 @@ class Engine:
 
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
-        self.registry = Registry(settings.device, settings.memory_gb, settings.cache_dir)
+        options = Options(attention=settings.attention, compile=settings.compile, block_cache=settings.block_cache)
+        self.registry = Registry(
+            settings.device, settings.memory_gb, settings.cache_dir, options, settings.memory_preset
+        )
 
     def generate(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> None:
         """Run one job; exactly one terminal event comes last. The one place that catches everything."""
@@ -101,11 +105,12 @@ class Engine:
         outputs.check_folder(spec.output.parent if spec.output else self._settings.output_dir)
         peak = PeakMemory()
         report = Report(emit, cancelled)
-        with self.registry.acquire(spec.recipe, report.on_loading) as pipeline:
+        with self.registry.acquire(spec.recipe, report.on_loading, spec.request, report.check) as pipeline:
             report.check()
             emit(Progress("encode"))
             clips = pipeline(spec.request, report.on_step)
             weights = self.registry.describe(pipeline)
+            peak.include(self.registry.peak_bytes(pipeline))
         report.check()
         emit(Progress("save"))
         seconds = time.monotonic() - start
@@ -171,22 +176,30 @@ class PeakMemory:
     def __init__(self) -> None:
         torch = sys.modules.get("torch")
         self._cuda = torch.cuda if torch is not None and torch.cuda.is_available() else None
+        self._included = 0
         if self._cuda:
             self._cuda.reset_peak_memory_stats()
         else:
             with contextlib.suppress(OSError):  # elsewhere than Linux the peak is the process's, not the job's
                 Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, the peak of resident memory
 
+    def include(self, bytes: int) -> None:
+        """A peak that others measured; each measurement starts the count again."""
+        self._included = max(self._included, bytes)
+
     def megabytes(self) -> int:
+        return max(self._included, self._bytes()) >> 20
+
+    def _bytes(self) -> int:
         if self._cuda:
-            return self._cuda.max_memory_allocated() >> 20
+            return self._cuda.max_memory_allocated()
         try:
             lines = Path("/proc/self/status").read_text().splitlines()
-            return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) >> 10
+            return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) << 10
         except (OSError, StopIteration):
             import resource
 
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 @functools.cache

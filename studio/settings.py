@@ -33,7 +33,20 @@ class StudioSettings:
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=7860, metadata={"help": "port to listen on"})
     max_queue: int = field(default=20, metadata={"help": "jobs that may wait"})
-    memory_gb: float = field(default=0.0, metadata={"help": "memory for weights, in GiB; 0 for no limit"})
+    memory_gb: float = field(
+        default=0.0, metadata={"help": "memory for weights and computing, in GiB; 0 for what the device has"}
+    )
+    memory_preset: Literal["auto", "24 GB", "48 GB", "80 GB+"] = field(
+        default="auto", metadata={"help": "savings for a GPU of this size; auto looks at the GPU"}
+    )
+    attention: str = field(default="", metadata={"help": "attention backend of diffusers; empty for torch's own"})
+    compile: bool = field(default=False, metadata={"help": "compile repeated blocks: a slow start, then faster"})
+    block_cache: float = field(
+        default=0.0, metadata={"help": "skip blocks that change less than this; lossy; 0 computes everything"}
+    )
+    stop_seconds: float = field(
+        default=30.0, metadata={"help": "seconds after Stop in which a worker must answer before it is ended"}
+    )
     threads: int = field(default=0, metadata={"help": "CPU threads of a worker; 0 for as many as there are cores"})
     method_packages: tuple[str, ...] = field(default=("models",), metadata={"help": "packages searched for methods"})
 
@@ -42,7 +55,7 @@ class StudioSettings:
         self.preset_dir = self.preset_dir.expanduser()
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}.")
-        for name in ("max_queue", "memory_gb", "threads"):
+        for name in ("max_queue", "memory_gb", "threads", "block_cache", "stop_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
 

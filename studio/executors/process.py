@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import queue
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,9 +132,14 @@ class ProcessExecutor:
         """
         worker.send("job", spec)
         begun = told = False
+        patience = math.inf
         while True:
+            if time.monotonic() > patience:  # it computes where it cannot hear, or hangs
+                worker.end()
+                patience = math.inf
             if not told and cancelled():
                 told = True
+                patience = time.monotonic() + self._settings.stop_seconds
                 worker.send("stop", spec.id)
                 if not begun:  # it waits behind a load that may take long; the worker will skip it
                     emit(Stopped())

@@ -5,6 +5,7 @@ It can be slow (`seconds_per_step`), wait for a file (`hold_at_step`, `release_f
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -43,7 +44,7 @@ class SketchRequest(Request):
     release_file: str = text("The file that ends the wait", advanced=True)
     views: int = number(1, "Clips of the same scene", minimum=1, maximum=6, advanced=True)
     fault: str = choice(
-        "none", ("none", "error", "memory", "kill"), "What goes wrong at the second step", advanced=True
+        "none", ("none", "error", "memory", "kill", "hang"), "What goes wrong at the second step", advanced=True
     )
 
     def __post_init__(self) -> None:
@@ -103,6 +104,8 @@ def _go_wrong(fault: str) -> None:
         raise MemoryError
     if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hang":
+        ctypes.PyDLL(None).sleep(600)  # in native code that keeps the interpreter's lock: nothing else runs
 
 
 def _check(weights: SketchWeights, request: SketchRequest) -> None:

@@ -118,6 +118,19 @@ def test_a_worker_killed_while_idle_is_replaced_for_the_next_job(jobs, executor,
     assert isinstance(list(jobs.submit(preset, ask(), "ann").events())[-1], Finished)
 
 
+def test_a_worker_that_hangs_in_native_code_is_ended_after_stop_and_the_next_job_runs(
+    jobs, executor, settings, preset, ask
+):
+    settings.stop_seconds = 0.2
+    list(jobs.submit(preset, ask(), "ann").events())
+    hanging = jobs.submit(preset, ask(fault="hang"), "ann")
+    at_step(hanging, 1)
+    first = pid_of(executor)
+    assert jobs.stop(hanging.id, "ann")
+    assert isinstance(list(hanging.events())[-1], Stopped) and gone(first)
+    assert isinstance(list(jobs.submit(preset, ask(), "ann").events())[-1], Finished)
+
+
 def test_a_pipeline_that_kills_its_process_fails_with_advice_every_time(jobs, preset, ask):
     for _ in range(2):
         last = list(jobs.submit(preset, ask(fault="kill"), "ann").events())[-1]
