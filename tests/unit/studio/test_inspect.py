@@ -43,6 +43,12 @@ def portrait(tmp_path) -> Preset:
     return load_presets(tmp_path / "presets", PACKAGES)["portrait/pocket"]
 
 
+def looked(jobs: JobQueue, preset: Preset, path: Path) -> tuple[Seen, ...]:
+    answer = jobs.inspect(preset, "picture", path)
+    assert not isinstance(answer, Failed), answer
+    return answer
+
+
 @pytest.fixture(params=["inline", "process"])
 def jobs(request, settings, tmp_path):
     settings.executor = request.param
@@ -54,7 +60,7 @@ def jobs(request, settings, tmp_path):
 
 
 def test_every_face_is_shown_with_what_choosing_it_means(jobs, portrait, tmp_path):
-    seen = jobs.inspect(portrait, "picture", picture(tmp_path / "three.png", 3))
+    seen = looked(jobs, portrait, picture(tmp_path / "three.png", 3))
     assert [(sight.label, sight.choice, sight.first) for sight in seen] == [
         ("Face 1", 1, True), ("Face 2", 2, False), ("Face 3", 3, False),
     ]  # fmt: skip
@@ -70,7 +76,7 @@ def test_a_picture_without_a_face_is_a_sentence(jobs, portrait, tmp_path):
 def test_a_file_that_is_no_picture_does_not_end_the_worker(jobs, portrait, tmp_path):
     (tmp_path / "words.png").write_text("words")
     assert isinstance(jobs.inspect(portrait, "picture", tmp_path / "words.png"), Failed)
-    assert len(jobs.inspect(portrait, "picture", picture(tmp_path / "one.png", 1))) == 1
+    assert len(looked(jobs, portrait, picture(tmp_path / "one.png", 1))) == 1
 
 
 def test_looking_waits_for_no_job_and_leaves_no_record(jobs, portrait, preset, tmp_path):
@@ -78,8 +84,8 @@ def test_looking_waits_for_no_job_and_leaves_no_record(jobs, portrait, preset, t
     request = request_with(preset.request, {"hold_at_step": 1, "release_file": str(release)})
     job = jobs.submit(preset, request, "somebody")
     next(event for event in job.events() if isinstance(event, Progress) and event.index == 1)
-    seen = jobs.inspect(portrait, "picture", picture(tmp_path / "secret-name.png", 1))
-    assert isinstance(seen[0], Seen) and not job.done
+    assert len(looked(jobs, portrait, picture(tmp_path / "secret-name.png", 1))) == 1
+    assert not job.done
     release.touch()
     assert isinstance(list(job.events())[-1], Finished)
     with sqlite3.connect(tmp_path / "history.sqlite") as database:
@@ -96,12 +102,12 @@ def test_the_death_of_the_worker_is_an_answer(settings, portrait, tmp_path):
     jobs = JobQueue(executor)
     try:
         one = picture(tmp_path / "one.png", 1)
-        assert len(jobs.inspect(portrait, "picture", one)) == 1
+        assert len(looked(jobs, portrait, one)) == 1
         worker = executor._worker  # pyright: ignore[reportAttributeAccessIssue]
         answer = worker.expect("under way")
         os.kill(worker.process.pid, signal.SIGKILL)
         assert isinstance(answer.get(timeout=60), Failed)
-        assert len(jobs.inspect(portrait, "picture", one)) == 1
+        assert len(looked(jobs, portrait, one)) == 1
     finally:
         jobs.close()
 
