@@ -5,12 +5,13 @@ brief -> variants and what each can take -> plan of cells with their cost -> job
 
 from studio.compare.brief import Brief, Role
 from studio.compare.cost import Cost, Costs
-from studio.compare.matrix import Fit, Variant, fits, variants
-from studio.compare.plan import Axis, Cell, Plan, make_plan
+from studio.compare.matrix import Fit, Variant, fits, pair, variants, weights_here
+from studio.compare.plan import METHOD, ONE, Axis, Cell, Plan, axis_fields, make_plan, parse_axis
 from studio.compare.record import CellState, Comparison, Comparisons
 from studio.compare.votes import Tally, Votes
 
 __all__ = [
-    "Axis", "Brief", "Cell", "CellState", "Comparison", "Comparisons", "Cost", "Costs", "Fit", "Plan", "Role", "Tally",
-    "Variant", "Votes", "fits", "make_plan", "variants",
+    "METHOD", "ONE", "Axis", "Brief", "Cell", "CellState", "Comparison", "Comparisons", "Cost", "Costs", "Fit", "Plan",
+    "Role", "Tally", "Variant", "Votes", "axis_fields", "fits", "make_plan", "pair", "parse_axis", "variants",
+    "weights_here",
 ]  # fmt: skip

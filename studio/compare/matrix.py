@@ -47,12 +47,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a variant takes a brief. `reason` is empty when it can; `ignores` says what of the brief it does not use."""
+    """How a variant takes a brief. `reason` is empty when it can; `ignores` says what of the brief it does not use.
+
+    `here` tells whether its weights are on this machine at all.
+    """
 
     variant: Variant
     takes: tuple[str, ...]
     ignores: tuple[str, ...] = ()
     reason: str = ""
+    here: bool = True
 
     @property
     def possible(self) -> bool:
@@ -82,7 +86,23 @@ def fit(variant: Variant, brief: Brief, ready: Ready) -> Fit:
     takes = tuple(WORDS[role] for role in fields if role not in ("negative_prompt", "seed"))
     shown: tuple[Role, ...] = ("person", "subject", "cameras")
     ignores = tuple(WORDS[role] for role in shown if role in brief.given() and role not in fields)
-    return Fit(variant, takes, ignores, ready(variant.preset) or _missing(variant, brief) or _refused(variant, brief))
+    absent = ready(variant.preset)
+    reason = absent or _missing(variant, brief) or _refused(variant, brief)
+    return Fit(variant, takes, ignores, reason, here=not absent)
+
+
+def weights_here(preset: Preset) -> str:
+    """ "" when every part of the preset's weights lies on this machine, else a sentence. Reads names, no weights."""
+    from studio.registry.files import WeightsError, find_folder
+
+    try:
+        for component in preset.recipe.components:
+            find_folder(component.source)
+    except WeightsError as error:
+        return error.message
+    except ValueError as error:  # a recipe that these weights do not make
+        return str(error)
+    return ""
 
 
 def _missing(variant: Variant, brief: Brief) -> str:

@@ -11,6 +11,7 @@ import gradio as gr
 from studio.history import History
 from studio.jobs import JobQueue
 from studio.presets import Preset
+from studio.ui.compare_tab import CompareTab
 from studio.ui.history_tab import HistoryTab
 from studio.ui.method_tab import MethodTab
 from studio.ui.visitor import visitor_name, visitor_state
@@ -32,11 +33,13 @@ def build_app(
     ) as page:
         visitor = visitor_state()
         gr.HTML(HEADER, apply_default_css=False)
-        with gr.Tabs() as tabs:
+        with gr.Tabs(selected=next(iter(presets))) as tabs:
+            compare = CompareTab(presets, jobs, history, visitor)
             methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
             past = HistoryTab(history, presets, visitor)
         past.connect(tabs, methods)
         known = page.load(visitor_name, visitor, visitor, **quiet)
+        compare.connect(known)
         for method in methods.values():
             method.connect()
             method.weights.connect(page)

@@ -23,6 +23,13 @@ GRADIO_THREADS = 40  # each page that follows a job holds one; every job that ma
 
 def serve(settings: StudioSettings) -> None:
     """Run the page until interrupted. StudioError or ValueError when it cannot start."""
+    from studio.folder_lock import only_studio
+
+    with only_studio(settings.output_dir):
+        _serve(settings)
+
+
+def _serve(settings: StudioSettings) -> None:
     from studio.executors import make_executor
     from studio.history import History
     from studio.jobs import JobQueue
@@ -71,7 +78,7 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", settings.host),
         "server_port": settings.port or None,
         "theme": quintet_theme(),
-        "css_paths": [STYLE],
+        "css_paths": [STYLE, STYLE.with_name("compare.css")],
         "head": player.head(),
         "footer_links": [],
         "run_history": False,

@@ -283,7 +283,7 @@ def test_curves_follow_the_playhead(show):
 def test_the_clips_of_one_job_play_in_lock_in_its_tab(page):
     tab = Tab(page, "Sketch")
     tab.panel.get_by_role("button", name="Advanced").click()
-    tab.panel.get_by_label("views", exact=True).fill("2")
+    tab.panel.get_by_label("Views", exact=True).fill("2")
     tab.make("seen from two sides")
     assert tab.stage.locator("figure b").all_inner_texts() == ["View 1", "View 2"]
     page.wait_for_function("document.querySelector('.q-stage quintet-player').state.tick > 2")
