@@ -37,14 +37,22 @@ class ViewCameras:
 
 
 def view_cameras(
-    description: str, num_views: int, num_frames: int, height: int, width: int, *, strength: float = 1.0
+    description: str,
+    num_views: int,
+    num_frames: int,
+    height: int,
+    width: int,
+    *,
+    strength: float = 1.0,
+    focal_length: float = geometry.DEFAULT_INTRINSICS.fx,
 ) -> ViewCameras:
     """Cameras from what a person wrote: one path for all views ("circle"), or one per view separated by ";".
 
-    A view's entry is a path's name ("orbit left") or a RealEstate10K file. ValueError says what does not fit.
+    A view's entry is a path's name ("orbit left") or a RealEstate10K file. `focal_length` is the lens of named paths
+    as a fraction of the picture's side. ValueError says what does not fit.
     """
     entries = [entry.strip() for entry in description.split(";") if entry.strip()]
-    default = np.tile(np.array(geometry.DEFAULT_INTRINSICS), (num_frames, 1))
+    default = np.tile(np.array([focal_length, focal_length, 0.5, 0.5]), (num_frames, 1))
     if len(entries) == 1 and not _is_file(entries[0]):
         poses = geometry.camera_paths(entries[0], num_views, num_frames, strength)
         lens = np.stack([geometry.pixel_intrinsics(default, height, width, original_size=(1, 1))] * num_views)

@@ -39,8 +39,9 @@ class CvdPipeline:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         size = (request.height, request.width)
         cameras = view_cameras(
-            request.cameras, request.num_views, request.num_frames, *size, strength=request.strength
-        )
+            request.cameras, request.num_views, request.num_frames, *size,
+            strength=request.strength, focal_length=self.pose_encoder.config.focal_length,
+        )  # fmt: skip
         latents = draw_latents(self.unet, self.vae, request.num_views, request.num_frames, *size, generator)
         denoiser = ViewDenoiser(
             unet=self.unet,

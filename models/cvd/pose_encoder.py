@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.common.cameras import DEFAULT_INTRINSICS
+
 RAY_CHANNELS = 6
 
 
@@ -29,7 +31,9 @@ class CameraPoseEncoder(ModelMixin, ConfigMixin):
         downscale_factor: int = 8,
         num_attention_heads: int = 8,
         max_frames: int = 16,
+        focal_length: float = DEFAULT_INTRINSICS.fx,
     ) -> None:
+        """`focal_length`: the lens of named paths, as a fraction of the picture's side, in the videos trained on."""
         super().__init__()
         self.unshuffle = nn.PixelUnshuffle(downscale_factor)
         self.encoder_conv_in = nn.Conv2d(RAY_CHANNELS * downscale_factor**2, channels[0], 3, padding=1)

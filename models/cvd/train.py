@@ -8,6 +8,7 @@ noise.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,31 +98,50 @@ class SynchronizationTrainer:
         self.trained = unet.cross_view_parameters()
         for parameter in self.trained:
             parameter.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(
-            self.trained, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
-        )
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(self.trained, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay)
+        ]
 
     def step(
-        self, pair: Pair, text: Float[Tensor, "1 tokens dim"], empty_text: Float[Tensor, "1 tokens dim"]
+        self,
+        pairs: Sequence[Pair],
+        text: Float[Tensor, "pairs tokens dim"],
+        empty_text: Float[Tensor, "1 tokens dim"],
+        share_gradients: Callable[[list[nn.Parameter]], None] | None = None,
     ) -> float:
-        """One update on one pair; the loss before it."""
-        loss = self.loss(pair, text, empty_text)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        """One update on a few pairs; their mean loss before it. `share_gradients` averages over processes."""
+        total = 0.0
+        for pair, prompt in zip(pairs, text.split(1), strict=True):
+            loss = self.loss(pair, prompt, empty_text) / len(pairs)
+            loss.backward()
+            total += loss.item()
+        if share_gradients:
+            share_gradients(self.trained)
         nn.utils.clip_grad_norm_(self.trained, self.settings.max_gradient_norm)
-        self.optimizer.step()
-        return loss.item()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return total
 
-    def loss(self, pair: Pair, text: Tensor, empty_text: Tensor) -> Float[Tensor, ""]:
-        """Mean squared error of the noise, each view at its own timestep, where the scene is visible."""
+    def loss(self, pair: Pair, text: Tensor, empty_text: Tensor, *, synchronized: bool = True) -> Float[Tensor, ""]:
+        """Mean squared error of the prediction, each view at its own timestep, where the scene is visible.
+
+        `synchronized` False measures the views each on its own, for comparison.
+        """
         latents = self._encode(pair.videos)
         timesteps = self._timesteps(len(latents))
         noise = torch.randn(latents.shape, generator=self.generator).to(latents)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         dropped = torch.rand((), generator=self.generator) < self.settings.dropped_prompts
         prompts = (empty_text if dropped else text).repeat(len(latents), 1, 1)
-        noise_pred = self.unet(noisy, timesteps, prompts, self._conditions(pair))
-        error = (noise_pred.float() - noise.float()) ** 2
+        conditions = self._conditions(pair)
+        if not synchronized:
+            conditions = ViewConditions(conditions.pose_features)
+        predicted = self.unet(noisy, timesteps, prompts, conditions)
+        target = noise
+        if self.scheduler.config.prediction_type == "v_prediction":
+            target = self.scheduler.get_velocity(latents, noise, timesteps)
+        error = (predicted.float() - target.float()) ** 2
         if pair.valid is None:
             return error.mean()
         mask = F.interpolate(pair.valid.float(), latents.shape[-2:], mode="area")[:, None].to(error)

@@ -74,12 +74,14 @@ class CameraMotionModule(AnimateDiffTransformer3D):
     Its GroupNorm works frame by frame, as AnimateDiff's own; diffusers' pools over time (spec_cvd_mcm.md 2.2).
     """
 
-    def __init__(self, channels: int, num_heads: int, max_frames: int, level: int, state: CallState) -> None:
+    def __init__(
+        self, channels: int, num_heads: int, max_frames: int, norm_num_groups: int, level: int, state: CallState
+    ) -> None:
         super().__init__(
             num_attention_heads=num_heads,
             attention_head_dim=channels // num_heads,
             in_channels=channels,
-            norm_num_groups=MOTION_NORM_GROUPS,
+            norm_num_groups=norm_num_groups,
             activation_fn="geglu",
             positional_embeddings="sinusoidal",
             num_positional_embeddings=max_frames,
@@ -88,7 +90,7 @@ class CameraMotionModule(AnimateDiffTransformer3D):
             attention = block.attn1
             assert isinstance(attention, Attention)
             attention.set_processor(CameraAttentionProcessor(channels, level, state))  # pyright: ignore[reportArgumentType] -- the union lists diffusers' own
-        self.cross_view = CrossViewModule(channels, MOTION_NORM_GROUPS)
+        self.cross_view = CrossViewModule(channels, norm_num_groups)
         self._state = state
 
     def forward(self, hidden_states: Float[Tensor, "rows channels height width"], num_frames: int = 1) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] -- the blocks that call it pass no more
@@ -123,6 +125,7 @@ class CollaborativeUNet(UNetMotionModel):
         num_attention_heads: int = 8,
         motion_max_seq_length: int = 32,
         motion_num_attention_heads: int = 8,
+        motion_norm_num_groups: int = MOTION_NORM_GROUPS,
     ) -> None:
         super().__init__(
             sample_size=sample_size,
@@ -150,6 +153,7 @@ class CollaborativeUNet(UNetMotionModel):
                         block_out_channels[level],
                         motion_num_attention_heads,
                         motion_max_seq_length,
+                        motion_norm_num_groups,
                         level,
                         self._state,
                     )

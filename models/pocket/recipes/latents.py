@@ -81,6 +81,7 @@ def encode(rank: Rank, split: str, kind: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", choices=("cogvideox", "animatediff"), default="cogvideox")
+    parser.add_argument("--clips", type=int, default=12_000, help="at most this many of each split")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     folder, frames = (WEIGHTS, 20) if options.kind == "cogvideox" else (ANIMATEDIFF_WEIGHTS, 16)
@@ -88,7 +89,13 @@ def main() -> None:
     ratio = 2 ** (len(config["block_out_channels"]) - 1)
     for split in ("test", "train"):
         clips = open_clips(split)
-        shape = (len(clips), frames, config["latent_channels"], clips.shape[2] // ratio, clips.shape[3] // ratio)
+        shape = (
+            min(len(clips), options.clips),
+            frames,
+            config["latent_channels"],
+            clips.shape[2] // ratio,
+            clips.shape[3] // ratio,
+        )
         np.lib.format.open_memmap(latents_path(split, kind=options.kind), "w+", np.float16, shape).flush()
         launch(encode, options.processes, split, options.kind)
 

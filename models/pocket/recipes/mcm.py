@@ -61,7 +61,7 @@ class Base:
 
     def unet(self) -> UNetMotionModel:
         """A new copy of the UNet, with attention that is fast to train on a CPU."""
-        unet: Any = UNetMotionModel.from_pretrained(BASE / "unet", dtype=torch.float32)
+        unet: Any = UNetMotionModel.from_pretrained(str(BASE / "unet"), dtype=torch.float32)
         if self.device.type == "cpu":
             unet.set_attn_processor(MatmulFrameAttention(FRAMES))
         return unet.to(self.device)
@@ -161,7 +161,7 @@ def export(trainer: MotionConsistencyTrainer, base: Base, stage: str, run: Run) 
     trainer.adapter.half().save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
     if stage == "mcm":
-        teacher: Any = UNetMotionModel.from_pretrained(BASE / "unet", dtype=torch.float32)
+        teacher: Any = UNetMotionModel.from_pretrained(str(BASE / "unet"), dtype=torch.float32)
         merge_adapter(teacher, folder).half().save_pretrained(WEIGHTS / "unet")
     (folder / "training.json").write_text(json.dumps({"recipe": f"mcm {stage}", "clips": run.samples}) + "\n")
 

@@ -68,7 +68,7 @@ def test_an_update_changes_the_cross_view_modules_only(kind):
     )
     pair = static_pair() if kind == "static" else warped_pair(clip(tiny.FRAMES), generator)
     text = torch.randn(1, 5, tiny.TEXT_DIM)
-    losses = [trainer.step(pair, text, torch.zeros_like(text)) for _ in range(2)]
+    losses = [trainer.step([pair], text, torch.zeros_like(text)) for _ in range(2)]
     assert np.all(np.isfinite(losses))
     changed = {name for name, parameter in unet.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed == {name for name in before if ".cross_view." in name}

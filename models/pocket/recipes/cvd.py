@@ -1,0 +1,230 @@
+"""Teach the pocket base of the AnimateDiff kind cameras, then several views: CVD's training (models/cvd/train.py).
+
+`cameras`: pose encoder, pose merges and motion modules learn on scenes filmed along known paths, as CameraCtrl; the
+motion modules too because their norms work frame by frame here (spec: CVD) and over the whole clip in the base.
+`views`: the synchronisation modules, and nothing else, learn on the paper's two kinds of pairs: still scenes with true
+cameras, cut in the middle and folded, and moving scenes beside a warped copy. No true multi-view video is used.
+    python -m models.pocket.recipes.cvd cameras --seconds 420
+    python -m models.pocket.recipes.cvd views --seconds 600
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from models.common import cameras as geometry
+from models.cvd.pose_encoder import CameraPoseEncoder
+from models.cvd.train import CvdTraining, Pair, SynchronizationTrainer, fold_clip, warped_pair
+from models.cvd.unet import CollaborativeUNet, ViewConditions
+from models.pocket.recipes.animatediff import CONFIG as BASE_CONFIG
+from models.pocket.recipes.animatediff import Velocity
+from models.pocket.recipes.autoencoder import to_model
+from models.pocket.recipes.camera_scenes import FOCAL_LENGTH, FRAMES, LENS, film, random_path, solid_scene, words
+from models.pocket.recipes.dataset import STATE, open_clips
+from models.pocket.recipes.mcm import Base
+from models.pocket.recipes.training import Rank, Run, autocast, launch, optimizers, set_learning_rate, trapezoid
+from models.pocket.recipes.transformer import DROPPED, stratified_timesteps
+from models.pocket.world import caption, sample_scene
+
+WEIGHTS = Path("models/pocket/weights/cvd")
+SCENES = 1_000_000  # seeds of this recipe's scenes start here: none of them is in the clips of the base
+TESTS = 24
+CONFIG = {key: value for key, value in BASE_CONFIG.items() if key != "use_motion_mid_block"} | {
+    "motion_norm_num_groups": BASE_CONFIG["norm_num_groups"]
+}
+POSE_CONFIG = {
+    "channels": BASE_CONFIG["block_out_channels"], "layers_per_level": 1, "num_attention_heads": 4,
+    "max_frames": FRAMES, "focal_length": round(FOCAL_LENGTH, 5),
+}  # fmt: skip
+
+
+class CameraModel(nn.Module):
+    """The CVD network, its pose encoder, and the frozen rest of the base."""
+
+    def __init__(self, base: Base) -> None:
+        super().__init__()
+        self.unet = CollaborativeUNet(**CONFIG)
+        self.pose_encoder = CameraPoseEncoder(**POSE_CONFIG)
+        missing, unexpected = self.unet.load_state_dict(base.unet().state_dict(), strict=False)
+        new = [name for name in missing if ".cross_view." not in name and ".qkv_merge." not in name]
+        assert not new and not unexpected, f"the base does not fit: {new} {unexpected}"
+
+
+def train_cameras(rank: Rank, seconds: float, batch: int) -> None:
+    torch.manual_seed(0)
+    base = Base(rank.device)
+    model = CameraModel(base).to(rank.device)
+    model.unet.requires_grad_(False)
+    names = {
+        name for name, _ in model.unet.named_parameters() if "motion_modules" in name and "cross_view" not in name
+    }
+    for name, parameter in model.unet.named_parameters():
+        parameter.requires_grad_(name in names)
+    both = optimizers(*_groups(model), 1.5e-3, 1e-3)
+    run = Run(STATE / "cvd_cameras", seconds, rank)
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    velocity = Velocity(rank.device)
+    rng = np.random.default_rng((rank.index, run.step))
+    torch.manual_seed(1_000_003 * rank.index + run.step)
+    empty, _ = base.read([""])
+    losses: list[float] = []
+    size = batch // rank.world
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.03, 0.5))
+        clips, rays, prompts = filmed(base, rng, size)
+        states, _ = base.read(prompts)
+        states[torch.from_numpy(rng.random(size) < DROPPED)] = empty
+        timestep = stratified_timesteps(size, rng).to(rank.device)
+        noisy, target = velocity(clips, torch.randn_like(clips), timestep)
+        with autocast(rank.device), sdpa_kernel(SDPBackend.MATH):
+            predicted = model.unet(noisy, timestep, states, ViewConditions(model.pose_encoder(rays)))
+            loss = (predicted.float() - target).square().mean()
+            loss.backward()
+        trained = [p for p in model.parameters() if p.requires_grad and p.grad is not None]
+        rank.average_gradients(trained)
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        for optimizer in both:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        run.step, run.samples = run.step + 1, run.samples + batch
+        losses.append(float(loss.detach()))
+        if run.step in (3, 10, 30) or run.step % 50 == 0:
+            run.note(loss=float(np.mean(losses[-50:])))
+        if run.due():
+            run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+    if rank.first:
+        run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+
+
+def filmed(base: Base, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Latents [count, channels, frames, height, width], rays [count, 6, frames, 64, 64] and captions of new scenes,
+    half of them still."""
+    clips, rays, prompts = [], [], []
+    for _ in range(count):
+        scene = solid_scene(SCENES + int(rng.integers(1_000_000)), still=rng.random() < 0.5)
+        path = random_path(rng)
+        clips.append(film(scene, path, supersample=1))
+        prompts.append(words(scene, rng))
+        rays.append(geometry.plucker_rays(path.astype(np.float32), np.tile(LENS, (FRAMES, 1)), *clips[0].shape[1:3]))
+    with torch.no_grad(), autocast(base.device):
+        frames = to_model(torch.from_numpy(np.concatenate(clips)).to(base.device))
+        latents = base.vae.encode(frames).latent_dist.mode().float() * base.vae.config.scaling_factor
+    latents = latents.unflatten(0, (count, FRAMES)).transpose(1, 2)
+    return latents, torch.from_numpy(np.stack(rays)).transpose(1, 2).float().to(base.device), prompts
+
+
+def folded_pair(rng: np.random.Generator, device: torch.device, seed: int | None = None) -> tuple[Pair, str]:
+    """A still scene filmed once along two paths that meet in the middle, folded there."""
+    scene = solid_scene(SCENES + int(rng.integers(1_000_000)) if seed is None else seed, still=True)
+    backwards, forwards = random_path(rng), random_path(rng)
+    path = np.concatenate([backwards[:0:-1], forwards])
+    video = to_model(torch.from_numpy(film(scene, path, supersample=1)).to(device)).transpose(0, 1)
+    return fold_clip(video, path, np.tile(LENS, (len(path), 1))), words(scene, rng)
+
+
+def moving_pair(clips: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> tuple[Pair, str]:
+    """A moving scene of the base's clips beside a warped copy."""
+    index = int(rng.integers(len(clips)))
+    video = to_model(torch.from_numpy(np.array(clips[index, :FRAMES]))).transpose(0, 1)
+    return warped_pair(video, generator), caption(sample_scene(index, "train"), rng)
+
+
+def train_views(rank: Rank, seconds: float, batch: int) -> None:
+    torch.manual_seed(0)
+    base = Base(rank.device)
+    model = CameraModel(base).to(rank.device)
+    model.load_state_dict(torch.load(STATE / "cvd_cameras" / "state.pt", weights_only=True)["model"])
+    generator = torch.Generator().manual_seed(0)
+    trainer = SynchronizationTrainer(
+        model.unet, model.pose_encoder, base.vae, base.scheduler, generator, CvdTraining()
+    )
+    trainer.optimizers = both = optimizers(*_groups(model), 3e-3, 1.5e-3)
+    run = Run(STATE / "cvd_views", seconds, rank)
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(both, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    rng = np.random.default_rng((rank.index, run.step))
+    generator.manual_seed(1_000_003 * rank.index + run.step)
+    clips, (empty, _) = open_clips("train"), base.read([""])
+    tests = [folded_pair(np.random.default_rng(i), rank.device, SCENES - 1 - i) for i in range(TESTS)]
+    losses: list[float] = []
+    while (progress := run.progress) < 1:
+        set_learning_rate(both, trapezoid(progress, 0.03, 0.5))
+        drawn = [
+            folded_pair(rng, rank.device) if rng.random() < trainer.settings.static_share
+            else moving_pair(clips, rng, generator)
+            for _ in range(batch // rank.world)
+        ]  # fmt: skip
+        pairs, prompts = zip(*drawn, strict=True)
+        with autocast(rank.device), sdpa_kernel(SDPBackend.MATH):
+            losses.append(trainer.step(pairs, base.read(list(prompts))[0], empty, rank.average_gradients))
+        run.step, run.samples = run.step + 1, run.samples + batch
+        if run.step in (3, 10, 30) or run.step % 50 == 0:
+            run.note(loss=float(np.mean(losses[-50:])))
+        if run.due():
+            run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+            run.note(**held_out(trainer, base, tests, empty))
+    if rank.first:
+        run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+        run.note(**held_out(trainer, base, tests, empty))
+        export(model, run)
+
+
+@torch.no_grad()
+def held_out(
+    trainer: SynchronizationTrainer, base: Base, tests: list[tuple[Pair, str]], empty: Tensor
+) -> dict[str, float]:
+    """Loss on folded pairs never trained on, the views synchronised and each alone, with the same noise."""
+    kept, means = trainer.generator.get_state(), {}
+    for name, together in (("val_together", True), ("val_alone", False)):
+        trainer.generator.manual_seed(7)
+        with autocast(base.device):
+            losses = [
+                float(trainer.loss(pair, base.read([prompt])[0], empty, synchronized=together))
+                for pair, prompt in tests
+            ]
+        means[name] = float(np.mean(losses))
+    trainer.generator.set_state(kept)
+    return means
+
+
+def export(model: CameraModel, run: Run) -> None:
+    """Write fp16 weights in diffusers layout."""
+    model.unet.half().save_pretrained(WEIGHTS / "unet")
+    model.pose_encoder.half().save_pretrained(WEIGHTS / "pose_encoder")
+    (WEIGHTS / "training.json").write_text(json.dumps({"recipe": "cvd cameras, views", "pairs": run.samples}) + "\n")
+
+
+def _groups(model: CameraModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """What learns: (matrices inside the blocks, for Muon; everything else)."""
+    named: list[tuple[str, Any]] = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in named if p.ndim == 2 and "pose_encoder" not in name and "qkv_merge" not in name]
+    ids = {id(p) for p in matrices}
+    return matrices, [p for _, p in named if id(p) not in ids]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("cameras", "views"))
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    stage = train_cameras if options.stage == "cameras" else train_views
+    launch(stage, options.processes, options.seconds, options.batch)
+
+
+if __name__ == "__main__":
+    main()
