@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import T5EncoderModel
 
-from models.common.cogvideox.rotary import rotary_for
 from models.customvideox.lora import LAYERS, LoraSettings, ReferenceLora
+from models.customvideox.objective import predict_velocity
 from models.customvideox.reference import place_subject
 from models.customvideox.transformer import CustomVideoXTransformer3DModel
 from models.pocket.recipes import text
@@ -152,13 +152,8 @@ class PictureToVideo(nn.Module):
         self.lora = ReferenceLora(self.transformer.transformer_blocks, self.transformer.hidden_size, SETTINGS)
 
     def forward(self, noisy: Tensor, timestep: Tensor, words: Tensor, pictures: Tensor | None) -> Tensor:
-        """v [batch, frames, channels, height, width]; without pictures the LoRA still acts."""
-        adapted = self.transformer.adapted(self.lora)
-        memory = None if pictures is None else self.transformer.remember(pictures, adapted)
-        rotary = rotary_for(self.transformer.config, noisy.shape[1], noisy.shape[3], noisy.shape[4], noisy.device)
-        return self.transformer(
-            noisy, words, timestep, image_rotary_emb=rotary, adapted=adapted, memory=memory, return_dict=False
-        )[0]
+        """v [batch, frames, channels, height, width]."""
+        return predict_velocity(self.transformer, self.lora, noisy, timestep, words, pictures)
 
 
 @torch.no_grad()
