@@ -129,11 +129,9 @@ def _row(part: Part) -> str:
     terms = part.need.terms
     name = _link(part.need.name, terms.url if terms else "")
     licence = _link(terms.licence, terms.licence_url) if terms else "licence not stated"
-    notes = [licence]
     if terms and terms.non_commercial:
-        notes.append("<strong>not for commercial use</strong>")
-    if terms and terms.condition:
-        notes.append(escape(terms.condition))
+        licence += ", <strong>not for commercial use</strong>"
+    notes = [licence, escape(terms.condition)] if terms and terms.condition else [licence]
     begun = f" ({in_bytes(part.have)} here)" if part.have else ""
     size = in_bytes(part.bytes) if part.bytes else "size not known"
     return f"<tr><td>{name}</td><td>{size}{begun}</td><td>{'. '.join(note.rstrip('.') for note in notes)}</td></tr>"

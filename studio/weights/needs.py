@@ -17,13 +17,15 @@ from studio.weights.hub_cache import HubSource
 from studio.weights.made import is_whole, read_sums
 
 REMOTE = ("hub:", "https://", "http://", "hand:")
+PieceKind = Literal["module", "settings", "files", "all"]
+PIECES: dict[str, PieceKind] = {"module": "module", "files": "settings"}  # by a component's kind
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A folder of a network, a folder of settings, or named files, at `path` of a repository."""
+    """A folder of a network, of settings, of named files, or whatever is there, at `path` of a repository."""
 
-    kind: Literal["module", "settings", "files"]
+    kind: PieceKind
     path: str = ""
     files: tuple[str, ...] = ()
 
@@ -33,6 +35,8 @@ class Piece:
             return module_patterns(self.path)
         if self.kind == "settings":
             return settings_patterns(self.path)
+        if self.kind == "all":
+            return (self.path, f"{self.path}/*") if self.path else ("*",)
         return tuple("/".join(part for part in (self.path, name) if part) for name in self.files or ("",))
 
     def is_in(self, root: Path) -> bool:
@@ -41,6 +45,8 @@ class Piece:
             return holds_network(root / self.path)
         if self.kind == "settings":
             return holds_files(root / self.path)
+        if self.kind == "all":
+            return (root / self.path).exists()
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         return all(any(fnmatchcase(name, pattern) for name in names) for pattern in self.patterns)
 
@@ -69,11 +75,7 @@ def needs_of(preset: Preset, conversions: tuple[Conversion, ...]) -> tuple[Need,
     for source in sources_of(preset):
         if source.startswith(REMOTE):
             place, path = _split(source)
-            kind = kinds.get(source)
-            known: Literal["module", "settings", "files"] = (
-                "module" if kind == "module" else "settings" if kind else "files"
-            )
-            pieces.setdefault(place, []).append(Piece(known, path, ("*",) if known == "files" else ()))
+            pieces.setdefault(place, []).append(Piece(PIECES.get(kinds.get(source, ""), "all"), path))
     for conversion in conversions:
         for published in conversion.sources.values():
             place, path = _split(published.source)
