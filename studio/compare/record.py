@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from studio.compare.plan import Plan
-from studio.events import Event, Failed, Finished, Progress, StudioError, Waiting, request_values
+from studio.events import Event, Failed, Finished, Progress, StudioError, kept_values
 from studio.history import Entry, History
 from studio.jobs import Job, JobQueue
 from studio.presets import Preset, request_with
@@ -88,7 +88,7 @@ class Comparisons:
         members = []
         for cell in plan.cells:
             job, reason = jobs.get((cell.row, cell.column), ("", cell.reason))
-            values = request_values(cell.request) if cell.request else {}
+            values = kept_values(cell.request) if cell.request else {}
             key = cell.variant.preset.key
             members.append(Member(cell.row, cell.column, cell.label, cell.variant.key, key, values, job, reason))
         made = Comparison(_new_id(), time.time(), plan.brief.prompt, plan.rows, plan.columns, tuple(members))
@@ -112,7 +112,9 @@ class Comparisons:
         preset = self._presets.get(member.preset)
         if preset is None or not member.request:
             raise StudioError(f"{member.label} cannot be made here.", member.reason)
-        job = self._jobs.submit(preset, request_with(preset.request, member.request), owner)
+        before = self._jobs.get(member.job, owner)  # it alone still knows a picture of the person's own
+        request = before.request if before else request_with(preset.request, member.request)
+        job = self._jobs.submit(preset, request, owner)
         return self._with_member(comparison, owner, index, replace(member, job=job.id, reason=""))
 
     def add(self, comparison: Comparison | None, entry: Entry, label: str, owner: str) -> Comparison:
@@ -207,8 +209,3 @@ def _ended(member: Member, job: Job) -> CellState:
     if isinstance(event, Failed):
         return CellState(member, "failed", f"{event.message} {event.advice}".strip())
     return CellState(member, "stopped")
-
-
-def waiting_position(state: CellState) -> int | None:
-    """How many jobs are ahead of a waiting cell."""
-    return state.event.position if isinstance(state.event, Waiting) else None

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from studio.events import Failed, Finished, JobSpec, Stopped, StudioError
-from studio.history import History
+from studio.history import Entry, History
 from studio.jobs import Job
 
 
@@ -78,3 +80,46 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
         History(tmp_path / "file" / "history.sqlite")
     with pytest.raises(StudioError, match="cannot be opened"):
         History(tmp_path)
+
+
+def aged(id: str, prompt: str, days: float = 0.0, preset: str = "sketch/pocket") -> Entry:
+    created = 1_700_000_000 - days * 24 * 3600
+    return Entry(id, "me", preset, "sketch", {"prompt": prompt}, created, "finished", seconds=1.0)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    history = History(tmp_path / "kept.sqlite")
+    for entry in (
+        aged("1", "An ÄRMEL waves", 3),
+        aged("2", "a red ball", 2),
+        aged("3", "a red cube", 1, "sketch/held"),
+    ):
+        history.adopt(entry)
+    yield history
+    history.close()
+
+
+def test_results_are_found_by_words_in_any_case_and_order(kept):
+    assert [entry.id for entry in kept.entries("me", words="RED")] == ["3", "2"]
+    assert [entry.id for entry in kept.entries("me", words="ball red")] == ["2"]
+    assert [entry.id for entry in kept.entries("me", words="ärmel")] == ["1"]
+    assert [entry.id for entry in kept.entries("me", words="red", limit=1)] == ["3"]
+    assert kept.entries("somebody", words="red") == []
+
+
+def test_results_are_found_by_preset_and_time(kept):
+    assert [entry.id for entry in kept.entries("me", preset="sketch/held")] == ["3"]
+    since = 1_700_000_000 - 2.5 * 24 * 3600
+    assert [entry.id for entry in kept.entries("me", since=since)] == ["3", "2"]
+    assert [entry.id for entry in kept.entries("me", since=since, preset="sketch/pocket", words="red")] == ["2"]
+
+
+def test_only_the_owner_removes_an_entry_and_only_once_it_is_over(kept):
+    assert kept.remove("2", "somebody") is None
+    removed = kept.remove("2", "me")
+    assert removed is not None
+    assert removed.prompt == "a red ball"
+    assert [entry.id for entry in kept.entries("me")] == ["3", "1"]
+    kept.adopt(replace(aged("4", "now"), state="running"))
+    assert kept.remove("4", "me") is None

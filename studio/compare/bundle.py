@@ -1,0 +1,200 @@
+"""A comparison as one zip: its clips, one labelled grid video, settings, numbers, checksums, and a page that needs no
+server. Read back, it is a comparison again. What a zip says of itself is never trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from models.method import request_fields
+from studio.compare.grid_video import write_grid
+from studio.compare.record import CellState, Comparison, Comparisons, Member, comparison_from
+from studio.events import StudioError
+from studio.history import Entry, History
+from studio.outputs import read_settings
+from studio.presets import Preset
+
+FORMAT = 1
+MANIFEST, SUMS, PAGE, GRID = "comparison.json", "SHA256SUMS", "index.html", "grid.mp4"
+MOST_FILES, MOST_BYTES = 200, 512 * 1024 * 1024  # unpacked; a comparison of 24 clips is far below
+LARGEST_MANIFEST = 4 * 1024 * 1024
+README = "A comparison made with Quintet. Open index.html in a browser, or drop the zip on the studio's Compare tab."
+
+
+class BundleError(StudioError):
+    """A zip that is not a comparison; the message says what is wrong with it."""
+
+
+def write(
+    comparison: Comparison, states: Sequence[CellState], page: str, target: Path,
+    numbers: Mapping[str, Any] | None = None, pictures: Mapping[str, Path] | None = None,
+) -> Path:  # fmt: skip
+    """Write the zip. `page` is the offline page; `numbers` go into metrics.json; `pictures` only when asked for."""
+    clips = {index: [path for path in state.paths if path.is_file()] for index, state in enumerate(states)}
+    if not any(clips.values()):
+        raise BundleError("There is no finished video to save.", "Wait for one, then save again.")
+    members = []
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # clips do not shrink further
+        sums: dict[str, str] = {}
+
+        def put(name: str, content: bytes) -> None:
+            sums[name] = hashlib.sha256(content).hexdigest()
+            archive.writestr(name, content)
+
+        for index, state in enumerate(states):
+            names = []
+            for number, path in enumerate(clips[index]):
+                names.append(f"clips/{index:02d}-{number}.mp4")
+                put(names[-1], path.read_bytes())
+            described = asdict(state.member) | {"job": "", "clips": names, "seconds": state.seconds}
+            members.append(described | {"state": state.state, "settings": [_settings(path) for path in clips[index]]})
+        for name, picture in (pictures or {}).items():
+            put(f"inputs/{name}{picture.suffix.lower()}", picture.read_bytes())
+        beside = target.with_suffix(".grid.mp4")
+        try:
+            write_grid(comparison, clips, beside)
+            put(GRID, beside.read_bytes())
+        finally:
+            beside.unlink(missing_ok=True)
+        put("metrics.json", _json(numbers or {}))
+        put("environment.json", _json(_environment(members)))
+        put(PAGE, page.encode())
+        put("README.txt", README.encode())
+        head = {"studio": "quintet", "format": FORMAT, **asdict(comparison)}
+        put(MANIFEST, _json(head | {"members": members}))
+        archive.writestr(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+    return target
+
+
+def restore(
+    file: Path, owner: str, folder: Path, made: Comparisons, history: History, presets: Mapping[str, Preset]
+) -> Comparison:
+    """Take a bundle's comparison into this studio: its clips into `folder`, its cells into the history.
+
+    BundleError before anything is written if the zip is damaged, too large, or no bundle.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            head, files = _checked(archive)
+    except (zipfile.BadZipFile, OSError, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+        raise BundleError("This file is not a zip that can be read.", "Choose a bundle saved by Quintet.") from error
+    try:
+        comparison = comparison_from(head | {"members": [_member(values, presets) for values in head["members"]]})
+        clips = [[str(name) for name in values["clips"]] for values in head["members"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError("This bundle's description is damaged.", "Save it again where it was made.") from error
+    if unknown := [name for names in clips for name in names if name not in files]:
+        raise BundleError(f"This bundle lacks {unknown[0]}.", "Save it again where it was made.")
+    comparison = replace(comparison, id=f"{time.time_ns():020d}-{secrets.token_hex(4)}")
+    place = folder / f"imported-{comparison.id}"
+    place.mkdir(parents=True)
+    members = []
+    for index, (member, names) in enumerate(zip(comparison.members, clips, strict=True)):
+        paths = tuple(place / f"{index:02d}-{number}.mp4" for number in range(len(names)))
+        for path, name in zip(paths, names, strict=True):
+            path.write_bytes(files[name])
+        members.append(_adopted(member, paths, head["members"][index], owner, history) if paths else member)
+    restored = replace(comparison, members=tuple(members))
+    made.keep(restored, owner)
+    return restored
+
+
+def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest and the clips, read into memory only after their stated sizes were added up, and then counted."""
+    infos = archive.infolist()
+    if len(infos) > MOST_FILES:
+        raise BundleError(f"This zip holds {len(infos)} files; a bundle has at most {MOST_FILES}.")
+    if len({info.filename for info in infos}) < len(infos):
+        raise BundleError("This zip holds two files of one name.")
+    if sum(info.file_size for info in infos) > MOST_BYTES:
+        raise BundleError(f"This zip unpacks to more than {MOST_BYTES >> 20} MB.")
+    wanted = [info for info in infos if info.filename in (MANIFEST, SUMS) or _is_clip(info.filename)]
+    room = MOST_BYTES
+    content: dict[str, bytes] = {}
+    for info in wanted:
+        limit = min(room, LARGEST_MANIFEST if info.filename in (MANIFEST, SUMS) else room)
+        with archive.open(info) as file:
+            content[info.filename] = file.read(limit + 1)  # what is really there, whatever the header says
+        room -= len(content[info.filename])
+        if len(content[info.filename]) > limit:
+            raise BundleError(f"{info.filename} is larger than it may be.")
+    if MANIFEST not in content:
+        raise BundleError("This zip holds no comparison.", "Choose a bundle saved by Quintet.")
+    _check_sums(content)
+    try:
+        head = json.loads(content[MANIFEST])
+    except ValueError as error:
+        raise BundleError("This bundle's description is damaged.") from error
+    if not isinstance(head, dict) or head.get("studio") != "quintet" or not isinstance(head.get("members"), list):
+        raise BundleError("This zip holds no comparison.", "Choose a bundle saved by Quintet.")
+    if head.get("format") != FORMAT:
+        raise BundleError(f"This bundle has format {head.get('format')!r}; this studio reads {FORMAT}.")
+    return head, content
+
+
+def _is_clip(name: str) -> bool:
+    """`clips/name.mp4` and nothing else: a path with .. or a drive in it is not even read."""
+    path = PurePosixPath(name)
+    return len(path.parts) == 2 and path.parts[0] == "clips" and path.suffix == ".mp4" and "\\" not in name
+
+
+def _check_sums(content: Mapping[str, bytes]) -> None:
+    lines = content.get(SUMS, b"").decode("utf-8", "replace").splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name, data in content.items():
+        if name != SUMS and sums.get(name) != hashlib.sha256(data).hexdigest():
+            raise BundleError(f"{name} in this bundle is not what was saved.", "Save it again where it was made.")
+
+
+def _member(values: Mapping[str, Any], presets: Mapping[str, Preset]) -> dict[str, Any]:
+    """A member as `Comparison` keeps it: known fields, plain types. No path of this machine comes in with it."""
+    request = values["request"]
+    if not isinstance(request, dict):
+        raise TypeError("request")
+    preset = presets.get(str(values["preset"]))
+    infos = request_fields(preset.method.request) if preset else {}
+    request = {name: value for name, value in request.items() if name in infos and infos[name].kind != "image"}
+    words = {name: str(values[name]) for name in ("label", "variant", "preset", "reason")}
+    return {"row": int(values["row"]), "column": int(values["column"]), "request": request, "job": "", **words}
+
+
+def _adopted(
+    member: Member, paths: tuple[Path, ...], values: Mapping[str, Any], owner: str, history: History
+) -> Member:
+    """Into the history, under a new id: the old one may be another's."""
+    seconds = values.get("seconds")
+    id, method = secrets.token_urlsafe(16), member.preset.partition("/")[0]
+    seconds = float(seconds) if isinstance(seconds, int | float) else 0.0
+    entry = Entry(
+        id, owner, member.preset, method, dict(member.request), time.time(), "finished", paths, None, seconds
+    )
+    history.adopt(entry)
+    return replace(member, job=id, reason="")
+
+
+def _environment(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the clips were made with, told once each."""
+    found: dict[str, list[Any]] = {}
+    for settings in (settings for member in members for settings in member["settings"]):
+        for name in ("versions", "device", "commit", "weights"):
+            if name in settings and settings[name] not in found.setdefault(name, []):
+                found[name].append(settings[name])
+    return found
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        return read_settings(path)
+    except ValueError:  # a clean copy, or not ours: the clip is still worth keeping
+        return {}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str).encode()
