@@ -87,9 +87,11 @@ def list_repository(source: HubSource) -> Listing:
             continue
         files = []
         for sibling in info.siblings or ():
-            lfs = sibling.lfs
+            name, lfs = sibling.rfilename, sibling.lfs
+            if name.startswith("/") or ".." in name.split("/"):
+                raise WeightsError(f"{repository} names a file outside of it: {name!r}.", "Do not use it.")
             checksum = Checksum("sha256", lfs.sha256) if lfs else Checksum("git", sibling.blob_id or "")
-            files.append(HubFile(sibling.rfilename, (lfs.size if lfs else sibling.size) or 0, checksum))
+            files.append(HubFile(name, (lfs.size if lfs else sibling.size) or 0, checksum))
         return Listing(repository, info.sha or source.revision, tuple(files))
     assert refusal is not None
     raise refusal

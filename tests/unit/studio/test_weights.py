@@ -193,6 +193,13 @@ def test_gone_and_gated_repositories_are_told_apart(shop: Shop, fault, words):
         shop.get(shop.preset())
 
 
+@pytest.mark.parametrize("name", ["unet/../../../outside.json", "/outside.json"])
+def test_a_file_that_would_lie_outside_of_its_repository_is_refused(shop: Shop, name):
+    shop.hub.publish("quintet/parcel", network_files() | {name: b"{}"}, COMMIT)
+    with pytest.raises(WeightsError, match=r"names a file outside of it: '.*outside.json'"):
+        shop.get(shop.preset())
+
+
 def test_a_repository_without_safetensors_is_refused_before_the_download(shop: Shop):
     files = {name: content for name, content in network_files().items() if not name.endswith(".safetensors")}
     shop.hub.publish("quintet/parcel", files, COMMIT)
