@@ -106,6 +106,10 @@ class Device(Protocol):
         """Copy, and return once the copy is done."""
         ...
 
+    def moved(self, host: Tensor) -> Tensor:
+        """A copy, made the way that places which take tensors over at start-up understand."""
+        ...
+
     def copier(self) -> Copier:
         """Copies that go on while the device computes, where it can do both."""
         ...
@@ -143,6 +147,9 @@ class Cpu:
 
     def upload(self, host: Tensor, buffer: Tensor) -> None:
         buffer.copy_(host)
+
+    def moved(self, host: Tensor) -> Tensor:
+        return host
 
     def copier(self) -> Copier:
         return PlainCopier()
@@ -198,6 +205,9 @@ class Cuda:
     def upload(self, host: Tensor, buffer: Tensor) -> None:
         buffer.copy_(host, non_blocking=True)
         torch.cuda.current_stream(self.torch_device).synchronize()
+
+    def moved(self, host: Tensor) -> Tensor:
+        return host.to(self.torch_device)
 
     def copier(self) -> Copier:
         return SideCopier(self.torch_device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.registry.files import WeightsError
@@ -196,6 +196,30 @@ class Memory:
             self.host.take(key, size)
             self._begin_fetch(resident)
             return True
+
+    def place_all(self, wanted: Mapping[Key, Source]) -> None:
+        """Read these and bring them to the device; the copies they came from are dropped. There is room."""
+        with self.changed:
+            for key, source in wanted.items():
+                resident = self.resident(key, source)
+                if self.present(resident):
+                    continue
+                self.device.take(key, resident.layout.bytes)
+                try:
+                    self._begin_fetch(resident)
+                    assert resident.fetch is not None
+                    resident.fetch.finished.wait()
+                    if resident.fetch.error is not None:
+                        raise resident.fetch.error
+                    host = resident.fetch.take_buffer()
+                    assert host is not None
+                    if self.hardware.separate:
+                        resident.device = self.hardware.moved(host)
+                    else:
+                        resident.host = host
+                finally:
+                    resident.fetch = None
+                    self.tidy(resident)
 
     def end_reading_ahead(self, keep: Collection[Resident] = ()) -> bool:
         """Give up reading that no job waits for; whether there was any."""

@@ -7,9 +7,10 @@ attention layers of Stable Diffusion's VAE. Both libraries translate inside `fro
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 TOWERS = ("text_model.", "vision_model.")
+JOINTS = ("logit_scale", "logit_bias")
 OLD_ATTENTION = (
     (re.compile(r"(\.attentions\.\d+)\.query\."), r"\1.to_q."),
     (re.compile(r"(\.attentions\.\d+)\.key\."), r"\1.to_k."),
@@ -28,15 +29,16 @@ def match_names(
     expected_set = set(expected)
     today: dict[str, str] = {}
     unknown: list[str] = []
-    stored = list(stored)
     towers = {tower for tower in TOWERS if not any(name.startswith(tower) for name in expected_set)}
-    other = TOWERS if towers and any(name.startswith(TOWERS) for name in stored) else ()
     for name in stored:
         candidate = _translated(name, expected_set, towers)
         if candidate in expected_set and candidate not in today:
             today[candidate] = name
-        elif not any(re.search(pattern, name) for pattern in ignored) and not _of_other_tower(name, other, today):
+        elif not any(re.search(pattern, name) for pattern in ignored):
             unknown.append(name)
+    own = {tower for tower in towers if any(source.startswith(tower) for source in today.values())}
+    if own:  # a whole CLIP or SigLIP where one tower is wanted: the other, and what joins the two, are not
+        unknown = [name for name in unknown if not name.startswith(tuple({*TOWERS} - own)) and name not in JOINTS]
     for group in tied:
         present = next((name for name in group if name in today), None)
         if present is not None:
@@ -55,12 +57,3 @@ def _translated(name: str, expected: set[str], towers: Collection[str]) -> str:
         if new != name:
             return new
     return name
-
-
-def _of_other_tower(name: str, towers: Collection[str], today: Mapping[str, str]) -> bool:
-    """A whole CLIP or SigLIP checkpoint where one tower is wanted: the other one, and what joins the two."""
-    if not towers:
-        return False
-    own = next((source.split(".")[0] + "." for source in today.values() if source.startswith(tuple(towers))), None)
-    other = name.startswith(tuple(tower for tower in towers if tower != own))
-    return own is not None and (other or name in ("logit_scale", "logit_bias"))

@@ -181,6 +181,24 @@ class Registry:
             if not self.memory.read_ahead(key, source):
                 return
 
+    def place(self, recipes: Sequence[Recipe], limit: int) -> list[Recipe]:
+        """Bring whole methods where computing happens, building nothing, while all of it stays under `limit` bytes.
+
+        Returns those left out. For places that take weights over at start-up.
+        """
+        left_out = []
+        for recipe in recipes:
+            modules = [component for component in recipe.components if component.kind == "module"]
+            sources = [read_source(component, self.device, self.options) for component in modules]
+            wanted = {key_of(source, self._digests, _count): source for source in sources}
+            new = sum(s.layout.bytes for key, s in wanted.items() if not self.memory.device.held(key))
+            if self.memory.device.used + new > min(limit, self.memory.device.budget):
+                left_out.append(recipe)
+                continue
+            with _plain_tensors():
+                self.memory.place_all(wanted)
+        return left_out
+
     # What a lease asks for while its job runs
 
     def swap(self, lease: Lease, plan: StagePlan) -> None:

@@ -93,7 +93,7 @@ class Stream:
         place_buffers(plan.module, device.torch_device, torch_dtype(plan.resident.compute))
         for number, block in enumerate(plan.blocks):
             self._handles += [
-                block.module.register_forward_pre_hook(lambda *_, number=number: self._before(number)),
+                block.module.register_forward_pre_hook(lambda *_, number=number: self._before(number), prepend=True),
                 block.module.register_forward_hook(lambda *_, number=number: self._after(number), always_call=True),
             ]
 

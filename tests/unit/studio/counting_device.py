@@ -44,6 +44,11 @@ class CountingDevice:
         self.uploaded += len(host)
         buffer.copy_(host)
 
+    def moved(self, host: Tensor) -> Tensor:
+        buffer = self.allocate(len(host))
+        self.upload(host, buffer)
+        return buffer
+
     def copier(self) -> Copier:
         return PlainCopier()
 
