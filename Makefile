@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: run test check bench pocket clean
+.PHONY: run test check bench pocket ray-demo clean
 
 run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 	$(SETTINGS) $(BIN)/python app.py $(ARGS)
@@ -34,6 +34,10 @@ $(VENV)/installed: requirements.txt constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	touch $@
+
+ray-demo: $(VENV)/installed               ## two workers under Ray, forty jobs, one worker killed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt -c constraints.txt
+	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m studio.executors.ray_demo
 
 clean:                                    ## forget the virtual environment
 	rm -rf $(VENV)

@@ -112,7 +112,7 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs one after another on `executor`, first come, first served."""
+    """Runs jobs on `executor`, first come, first served; as many at once as it takes."""
 
     def __init__(self, executor: Executor, history: History | None = None, max_queue: int = 20) -> None:
         self._executor = executor
@@ -120,11 +120,13 @@ class JobQueue:
         self._max_queue = max_queue
         self._jobs: dict[str, Job] = {}  # in order of submission
         self._waiting: list[Job] = []
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="job queue", daemon=True)
-        self._thread.start()
+        lanes = range(getattr(executor, "parallel", 1))
+        self._threads = [threading.Thread(target=self._work, name=f"job queue {n}", daemon=True) for n in lanes]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, preset: Preset, request: Request, owner: str) -> Job:
         """Queue a request and return at once. ValueError, in words, for what cannot be made or a full queue."""
@@ -186,12 +188,16 @@ class JobQueue:
             for job in self._waiting:
                 self._end(job, Stopped())
             self._waiting.clear()
-            if self._running is not None:
-                self._running.stop()
+            for job in self._running:
+                job.stop()
             self._changed.notify_all()
-        self._thread.join(timeout_seconds)
+        self._join(timeout_seconds)
         self._executor.close()
-        self._thread.join(timeout_seconds)
+        self._join(timeout_seconds)
+
+    def _join(self, timeout_seconds: float) -> None:
+        for thread in self._threads:
+            thread.join(timeout_seconds)
 
     def _work(self) -> None:
         while True:
@@ -200,11 +206,12 @@ class JobQueue:
                     self._changed.wait()
                 if self._closed:
                     return
-                job = self._running = self._waiting.pop(0)
+                job = self._waiting.pop(0)
+                self._running.append(job)
                 self._announce_positions()
             self._run(job)
             with self._changed:
-                self._running = None
+                self._running.remove(job)
 
     def _run(self, job: Job) -> None:
         job.emit(Started())
@@ -236,7 +243,7 @@ class JobQueue:
             logger.exception("the history could not be written")
 
     def _announce_positions(self) -> None:
-        ahead = 0 if self._running is None else 1
+        ahead = max(0, len(self._running) - len(self._threads) + 1)  # with one thread: the one that runs
         for position, job in enumerate(self._waiting, start=ahead):
             if job.latest != Waiting(position):
                 job.emit(Waiting(position))

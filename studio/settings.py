@@ -27,9 +27,11 @@ class StudioSettings:
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata={"help": "auto takes a GPU when there is one"}
     )
-    executor: Literal["process", "inline"] = field(
-        default="process", metadata={"help": "process: a worker of its own; inline: in this process"}
+    executor: Literal["process", "inline", "zerogpu", "ray"] = field(
+        default="process",
+        metadata={"help": "process: a worker of its own; inline: in this process; zerogpu: a Space; ray: many GPUs"},
     )
+    replicas: int = field(default=0, metadata={"help": "workers of the ray executor; 0 for one per GPU"})
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=7860, metadata={"help": "port to listen on"})
     max_queue: int = field(default=20, metadata={"help": "jobs that may wait"})
@@ -55,7 +57,7 @@ class StudioSettings:
         self.preset_dir = self.preset_dir.expanduser()
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}.")
-        for name in ("max_queue", "memory_gb", "threads", "block_cache", "stop_seconds"):
+        for name in ("max_queue", "memory_gb", "threads", "block_cache", "stop_seconds", "replicas"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
 

@@ -14,7 +14,7 @@ Cancelled = Callable[[], bool]
 
 
 class Executor(Protocol):
-    """Runs one job at a time."""
+    """Runs one job at a time, or as many as `parallel` says where it has that."""
 
     def run(self, spec: JobSpec, emit: Emit, cancelled: Cancelled) -> None:
         """Run a job to its end; emits exactly one terminal event, last."""
@@ -47,6 +47,14 @@ def make_executor(settings: StudioSettings) -> Executor:
         from studio.executors.inline import InlineExecutor
 
         return InlineExecutor(settings)
+    if settings.executor == "zerogpu":
+        from studio.executors.zerogpu import ZeroGpuExecutor
+
+        return ZeroGpuExecutor(settings)
+    if settings.executor == "ray":
+        from studio.executors.ray import RayExecutor
+
+        return RayExecutor(settings)
     from studio.executors.process import ProcessExecutor
 
     return ProcessExecutor(settings)

@@ -1,0 +1,158 @@
+"""A Space's lent GPU, emulated: each call runs in a forked process, everything that crosses is pickled, a stop is
+heard only after the next yield, and what the fork learns is lost with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.method import Clip, Component, OnStep, Recipe, Step
+from studio.events import Finished, JobSpec, Loading, Progress, Stopped
+from studio.executors.zerogpu import LONGEST, SHORTEST, ZeroGpuExecutor, expected_seconds
+from tests.unit.studio.tiny_networks import TOKENS, save_tower
+
+PATIENCE = 60.0
+
+
+class Spaces:
+    """The part of the library `spaces` that is used."""
+
+    def __init__(self) -> None:
+        self.decorated: list[Callable[..., Any]] = []
+        self.durations: list[int] = []
+
+    def GPU(self, duration: Callable[..., int]) -> Callable[[Any], Any]:
+        def decorate(function: Any) -> Any:
+            self.decorated.append(function)
+
+            def call(*arguments: Any) -> Iterator[Any]:
+                self.durations.append(duration(*arguments))
+                return _forked(function, arguments)
+
+            return call
+
+        return decorate
+
+
+def _forked(function: Any, arguments: tuple[Any, ...]) -> Iterator[Any]:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    stop = context.Event()
+
+    def work() -> None:
+        events = function(*arguments)
+        for event in events:
+            theirs.send(event)
+            if stop.is_set():
+                events.close()
+                break
+        theirs.send(None)
+
+    process = context.Process(target=work)
+    process.start()
+    try:
+        while True:
+            assert ours.poll(PATIENCE), "the fork says nothing"
+            event = ours.recv()
+            if event is None:
+                return
+            yield event
+    finally:
+        stop.set()
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+
+
+class TowerPipeline:
+    """Draws what a tower says, step by step."""
+
+    def __init__(self, tower: Any) -> None:
+        self.tower = tower
+
+    def __call__(self, request: Any, on_step: OnStep) -> list[Clip]:
+        pause = threading.Event()
+        for index in range(1, request.num_inference_steps + 1):
+            pause.wait(request.seconds_per_step)
+            value = self.tower(TOKENS)
+            on_step(Step(index, request.num_inference_steps))
+        shade = int(value.abs().sum()) % 256
+        return [Clip(torch.full((8, 64, 64, 3), shade, dtype=torch.uint8).numpy(), 8)]
+
+
+def recipe_over(folder: Path, method: str = "sketch") -> Recipe:
+    part = Component("tower", "tests.unit.studio.tiny_networks:Tower", str(folder))
+    return Recipe(method, f"{__name__}:TowerPipeline", (part,))
+
+
+@pytest.fixture
+def spaces() -> Spaces:
+    return Spaces()
+
+
+@pytest.fixture
+def executor(settings, spaces):
+    settings.device = "cpu"
+    return ZeroGpuExecutor(settings, spaces)
+
+
+def run(executor, recipe: Recipe, request: Any, cancelled=lambda: False) -> list[Any]:
+    events: list[Any] = []
+    executor.run(JobSpec("job", "sketch/pocket", "sketch", request, recipe), events.append, cancelled)
+    return events
+
+
+def test_weights_placed_at_start_up_are_not_read_again_in_the_fork(executor, spaces, ask, tmp_path):
+    save_tower(tmp_path / "tower", 0)
+    executor.warm([recipe_over(tmp_path / "tower")])
+    placed = executor.status()
+    assert placed["bytes"] > 0 and placed["components"][0]["names"] == []
+    for _ in range(2):
+        events = run(executor, recipe_over(tmp_path / "tower"), ask(num_inference_steps=3))
+        assert isinstance(events[-1], Finished) and events[-1].paths[0].is_file()
+        assert not [event for event in events if isinstance(event, Loading)]
+    assert executor.status()["components"] == placed["components"], "a fork changes nothing here"
+    assert len(spaces.decorated) == 1 and all(SHORTEST <= seconds <= LONGEST for seconds in spaces.durations)
+
+
+def test_a_stop_takes_effect_at_the_next_step_and_leaves_no_file(executor, settings, ask, tmp_path):
+    save_tower(tmp_path / "tower", 0)
+    heard: list[int] = []
+
+    def cancelled() -> bool:
+        heard.append(1)
+        return len(heard) > 4
+
+    request = ask(num_inference_steps=1000, seconds_per_step=0.01)
+    events = run(executor, recipe_over(tmp_path / "tower"), request, cancelled)
+    assert isinstance(events[-1], Stopped)
+    assert max(event.index for event in events if isinstance(event, Progress)) <= 4
+    assert list(settings.output_dir.glob("*.mp4")) == []
+
+
+def test_methods_are_placed_while_they_fit_and_the_rest_is_named(executor, ask, tmp_path, monkeypatch, caplog):
+    for number in range(3):
+        save_tower(tmp_path / f"tower{number}", number)
+    recipes = [recipe_over(tmp_path / f"tower{number}", f"method{number}") for number in range(3)]
+    executor.warm(recipes[:1])
+    one = executor.status()["bytes"]
+    monkeypatch.setattr("studio.executors.zerogpu.PACKED_LIMIT", 2 * one)
+    executor.warm(recipes)
+    assert executor.status()["bytes"] == 2 * one and "method2 does not fit" in caplog.text
+    assert isinstance(run(executor, recipes[2], ask(num_inference_steps=1))[-1], Finished)
+
+
+def test_the_time_asked_for_grows_with_the_video_and_stays_within_bounds(preset, ask):
+    class Asked:
+        def __init__(self, frames: int, steps: int) -> None:
+            self.num_frames, self.height, self.width, self.num_inference_steps = frames, 480, 720, steps
+
+    spec = lambda *sizes: JobSpec("j", "p", "m", Asked(*sizes), preset.recipe)  # type: ignore[arg-type] # noqa: E731
+    assert SHORTEST <= expected_seconds(spec(9, 10)) < expected_seconds(spec(49, 50)) <= LONGEST
+    assert expected_seconds(spec(49, 1000)) == LONGEST
+    assert expected_seconds(JobSpec("j", "p", "m", ask(), preset.recipe)) == SHORTEST
