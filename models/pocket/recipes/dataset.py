@@ -1,4 +1,4 @@
-"""Rendered clips on disk, once: `<folder>/<split>.npy` uint8 [clips, frames, height, width, 3], scene i from seed i.
+"""Rendered clips on disk, once: `<folder>/<split>.npy` uint8 [clips, frames, height, width, 3], of `scene_of`.
 
 Rendering resumes where it stopped, in as many processes as asked for:
     python -m models.pocket.recipes.dataset --clips 12000 --processes 2
@@ -13,11 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
-from models.pocket.world import render_clip, sample_scene
+from models.pocket.world import Scene, render_clip, sample_scene
 from models.pocket.world.clip import NUM_FRAMES, SIDE
 
 STATE = Path(".pocket")  # ignored by git: rendered clips, latents and training state
 BLOCK = 50
+
+
+PEOPLE = "people"  # more of training's kind, people only: a face is learnt from many who wear it, not from clips
+FIRST_PERSON = 500_000
+
+
+def scene_of(split: str, index: int) -> Scene:
+    """Scene `index` of a set of clips: a split of the world by its seed, or of PEOPLE."""
+    if split == PEOPLE:
+        return sample_scene(FIRST_PERSON + index, "train", 1.0)
+    return sample_scene(index, split)
 
 
 def clips_path(split: str, folder: Path = STATE) -> Path:
@@ -58,7 +69,7 @@ def _render_block(job: tuple[str, int, int, Path]) -> int:
     split, _, block, folder = job
     clips = np.load(clips_path(split, folder), mmap_mode="r+")
     for index in range(block * BLOCK, (block + 1) * BLOCK):
-        clips[index] = render_clip(sample_scene(index, split)).frames
+        clips[index] = render_clip(scene_of(split, index)).frames
     clips.flush()
     return block
 
@@ -67,8 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=12_000)
     parser.add_argument("--test-clips", type=int, default=400)
+    parser.add_argument("--people-clips", type=int, default=0, help="of people only, beside the others")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
+    if options.people_clips:
+        render(PEOPLE, options.people_clips, options.processes)
     render("test", options.test_clips, options.processes)
     render("train", options.clips, options.processes)
 

@@ -10,27 +10,28 @@ person than the clip. The picture's latents are given half of the time: a networ
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
+from diffusers import CogVideoXDDIMScheduler
 from torch import Tensor, nn
 from transformers import SiglipVisionModel
 
 from models.common.cogvideox.rotary import rotary_for
-from models.common.faces import NoFaceError, extract_face
-from models.echovideo.reference import face_tokens, first_frame, identity_rows
+from models.common.faces import Face, NoFaceError, extract_face
+from models.echovideo.reference import face_tokens, first_frame, identity_rows, vision_pixels
 from models.echovideo.transformer import EchoVideoTransformer3DModel
 from models.pocket.faces import ALIGNED_SIDE, PocketFaces
 from models.pocket.faces import WEIGHTS as FACES_WEIGHTS
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
-from models.pocket.recipes.dataset import STATE
+from models.pocket.recipes.dataset import PEOPLE, STATE, scene_of
 from models.pocket.recipes.faces import VISION_WEIGHTS
-from models.pocket.recipes.latents import open_latents
+from models.pocket.recipes.latents import frame_encoder, open_latents
 from models.pocket.recipes.training import (
     AveragedWeights,
     Rank,
@@ -42,8 +43,8 @@ from models.pocket.recipes.training import (
     trapezoid,
 )
 from models.pocket.recipes.transformer import CONFIG, DROPPED, SCHEDULER, Noise, patchify, stratified_timesteps
-from models.pocket.recipes.vae import WEIGHTS as BASE_WEIGHTS
-from models.pocket.world import caption, sample_scene
+from models.pocket.world import Person, caption
+from models.pocket.world.clip import SIDE
 from models.pocket.world.portraits import portrait
 
 OUTPUT = Path("models/pocket/weights/echovideo/transformer")
@@ -52,8 +53,8 @@ NETWORK = {k: v for k, v in CONFIG.items() if k not in ("feature_group_size", "n
     "face_features_embed_dim": 64, "face_features_seq_length": 4, "resampler_dim": 96, "resampler_depth": 2,
     "resampler_dim_head": 24, "resampler_heads": 4, "resampler_queries": 4, "resampler_ff_mult": 2,
 }  # fmt: skip
-REFERENCES = 4  # pictures per person
-PICTURE_SIDE = 128  # pixels of a reference picture
+REFERENCES = 2  # pictures per person
+PICTURE_SIDE = 96  # pixels of a reference picture
 ANONYMOUS = 0.75  # of the captions
 WITHOUT_FACE, WITHOUT_PICTURE = 0.1, 0.5
 
@@ -63,7 +64,7 @@ class References:
 
     def __init__(self, split: str, rank: Rank) -> None:
         count = len(open_latents(split))
-        self.index = [i for i in range(count) if sample_scene(i, split).person is not None]
+        self.index = [i for i in range(count) if scene_of(split, i).person is not None]
         mine = self.index[rank.index :: rank.world]
         path = STATE / f"echovideo.{split}.{rank.index}of{rank.world}.npz"
         if not path.exists():
@@ -76,43 +77,54 @@ class References:
 
 def _references(split: str, index: list[int], rank: Rank) -> dict[str, np.ndarray]:
     faces = PocketFaces.from_pretrained(FACES_WEIGHTS).eval()
-    vision = SiglipVisionModel.from_pretrained(VISION_WEIGHTS).eval()
-    vae = AutoencoderKLCogVideoX.from_pretrained(BASE_WEIGHTS / "vae").eval()
-    found: dict[str, list[np.ndarray]] = {"identity": [], "tokens": [], "picture": []}
-    nobody, start = np.zeros(0), time.monotonic()
+    start, found = time.monotonic(), []
     for done, i in enumerate(index, start=1):
-        rng, person = np.random.default_rng((i, 77)), sample_scene(i, split).person
+        rng, person = np.random.default_rng((i, 77)), scene_of(split, i).person
         assert person is not None
-        for _ in range(REFERENCES):
-            face = None
-            while face is None:
-                try:
-                    picture = portrait(person, rng, PICTURE_SIDE).image
-                    face = extract_face(picture, faces, faces.parse, size=ALIGNED_SIDE)  # pyright: ignore[reportArgumentType]
-                except NoFaceError:
-                    continue  # turned away too far; another view
-            both = face_tokens(vision, face.picture)
-            with torch.no_grad():
-                latent = vae.encode(first_frame(face.picture, 64, 64)).latent_dist.mean * vae.config.scaling_factor  # pyright: ignore
-            nobody = both[0].detach().half().numpy()
-            found["identity"].append(face.identity.astype(np.float16))
-            found["tokens"].append(both[1].detach().half().numpy())
-            found["picture"].append(latent[0, :, 0].half().numpy())
+        found += [_seen(person, rng, faces) for _ in range(REFERENCES)]
         if rank.first and done % 200 == 0:
             rate = done * REFERENCES / (time.monotonic() - start)
             print(f"{split}: references of {done}/{len(index)} people, {rate:.0f}/s", flush=True)
-    shape = (len(index), REFERENCES)
-    packed = {name: np.stack(rows).reshape(*shape, *rows[0].shape) for name, rows in found.items()}
+    vision = SiglipVisionModel.from_pretrained(VISION_WEIGHTS).float().eval()
+    vae, scale = frame_encoder()
+    tokens, latents = [], []
+    with torch.no_grad():
+        for chunk in (found[k : k + 64] for k in range(0, len(found), 64)):
+            pictures = [face.picture for face in chunk]
+            pixels = torch.cat([vision_pixels(picture, vision.config.image_size) for picture in pictures])
+            tokens.append(vision(pixels).last_hidden_state.half().numpy())
+            frames = torch.cat([first_frame(picture, SIDE, SIDE) for picture in pictures])
+            latents.append((vae.encode(frames).latent_dist.mean[:, :, 0] * scale).half().numpy())  # pyright: ignore[reportCallIssue] -- a module by type
+        nobody = face_tokens(vision, found[0].picture)[0].half().numpy()
+    arrays = {
+        "identity": np.stack([face.identity.astype(np.float16) for face in found]),
+        "tokens": np.concatenate(tokens),
+        "picture": np.concatenate(latents),
+    }
+    packed = {name: rows.reshape(len(index), REFERENCES, *rows.shape[1:]) for name, rows in arrays.items()}
     return packed | {"nobody": nobody}
+
+
+def _seen(person: Person, rng: np.random.Generator, faces: PocketFaces) -> Face:
+    """The face in a picture of the person; another picture where it is turned away too far."""
+    while True:
+        picture = portrait(person, rng, PICTURE_SIDE).image
+        with contextlib.suppress(NoFaceError):
+            return extract_face(picture, faces, faces.parse, size=ALIGNED_SIDE)
 
 
 class People:
     """Batches of clips of people, each with the face of another picture of the same person."""
 
-    def __init__(self, split: str, rank: Rank, tokenizer: text.T5Tokenizer) -> None:
-        self.references = References(split, rank)
-        self.clips = torch.from_numpy(np.stack([open_latents(split)[i] for i in self.references.mine]))
-        self.scenes = [sample_scene(i, split) for i in self.references.mine]
+    def __init__(self, splits: tuple[str, ...], rank: Rank, tokenizer: text.T5Tokenizer) -> None:
+        found = [(split, References(split, rank)) for split in splits]
+        self.identity = torch.cat([one.identity[:, :REFERENCES] for _, one in found])
+        self.tokens = torch.cat([one.tokens[:, :REFERENCES] for _, one in found])
+        self.picture = torch.cat([one.picture[:, :REFERENCES] for _, one in found])
+        self.nobody = found[0][1].nobody
+        clips = [np.stack([open_latents(split)[i] for i in one.mine]) for split, one in found]
+        self.clips = torch.from_numpy(np.concatenate(clips))
+        self.scenes = [scene_of(split, i) for split, one in found for i in one.mine]
         self.rank, self.tokenizer = rank, tokenizer
         self.order = np.zeros(0, np.int64)
 
@@ -129,13 +141,12 @@ class People:
         which = rng.integers(REFERENCES, size=size)
         known = torch.from_numpy(rng.random(size) >= faceless)
         shown = torch.from_numpy(rng.random(size) >= pictureless)
-        source = self.references
-        tokens = torch.where(known[:, None, None], source.tokens[chosen, which], source.nobody).float()
-        identity = source.identity[chosen, which].float() * known[:, None]
+        tokens = torch.where(known[:, None, None], self.tokens[chosen, which], self.nobody).float()
+        identity = self.identity[chosen, which].float() * known[:, None]
         rows = identity_rows(identity, NETWORK["face_features_seq_length"])[size:]
         clips = self.clips[chosen].float()
         picture = torch.zeros_like(clips)
-        picture[:, 0] = source.picture[chosen, which].float() * shown.view(-1, 1, 1, 1)
+        picture[:, 0] = self.picture[chosen, which].float() * shown.view(-1, 1, 1, 1)
         ids = text.tokenize(self.tokenizer, words)
         return tuple(x.to(self.rank.device) for x in (clips, picture, ids, tokens, rows))  # pyright: ignore[reportReturnType]
 
@@ -210,8 +221,8 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
     torch.manual_seed(0)
     run = Run(STATE / ("echovideo" if stage == "full" else f"echovideo_{stage}"), seconds, rank)
     tokenizer = text.build_tokenizer()
-    data = People("train", rank, tokenizer)
-    test = People("test", Rank(0, 1, rank.device), tokenizer) if rank.first else None
+    data = People(("train", PEOPLE), rank, tokenizer)
+    test = People(("test",), Rank(0, 1, rank.device), tokenizer) if rank.first else None
     base = torch.load(STATE / "base/state.pt", map_location="cpu", weights_only=True)["average"]
     encoder = text.build_encoder(len(tokenizer))
     prefix = "text_encoder."

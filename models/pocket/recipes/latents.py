@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models.pocket.recipes.animatediff_vae import WEIGHTS as ANIMATEDIFF_WEIGHTS
 from models.pocket.recipes.autoencoder import to_model
-from models.pocket.recipes.dataset import STATE, open_clips
+from models.pocket.recipes.dataset import PEOPLE, STATE, open_clips
 from models.pocket.recipes.training import Rank, autocast, launch
 from models.pocket.recipes.vae import WEIGHTS, FrameConv, frame_autoencoder
 
@@ -81,13 +81,14 @@ def encode(rank: Rank, split: str, kind: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", choices=("cogvideox", "animatediff"), default="cogvideox")
+    parser.add_argument("--splits", nargs="+", default=["test", "train"], choices=("test", "train", PEOPLE))
     parser.add_argument("--clips", type=int, default=12_000, help="at most this many of each split")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     folder, frames = (WEIGHTS, 20) if options.kind == "cogvideox" else (ANIMATEDIFF_WEIGHTS, 16)
     config: Any = AutoencoderKL.load_config(folder / "vae")
     ratio = 2 ** (len(config["block_out_channels"]) - 1)
-    for split in ("test", "train"):
+    for split in options.splits:
         clips = open_clips(split)
         shape = (
             min(len(clips), options.clips),
