@@ -91,6 +91,7 @@ class Weights:
     frames: list[int] = field(default_factory=lambda: [9, 17, 25, 33, 41, 49])
     fps: float = 16.0
     sampler: Literal["dpm", "ddim"] = "dpm"
+    tiling: bool = True  # the VAE works on tiles, as the authors have it; they cannot be as small as pocket frames
     compute_dtype: Literal["", "bfloat16"] = ""  # "bfloat16": matrix products of a CPU run in bfloat16
 
 
@@ -122,6 +123,7 @@ def recipe(weights: Weights) -> Recipe:
         "face_size": weights.face_size,
         "fps": weights.fps,
         "compute_dtype": weights.compute_dtype,
+        "tiling": weights.tiling,
         "preview_source": weights.vae,
     }
     return Recipe("echovideo", "models.echovideo.pipeline:EchoVideoPipeline", parts, arguments)
