@@ -70,7 +70,7 @@ class Comparisons:
     """Every owner's comparisons under one folder."""
 
     def __init__(self, folder: Path, jobs: JobQueue, history: History, presets: Mapping[str, Preset]) -> None:
-        self._folder, self._jobs, self._history, self._presets = folder, jobs, history, presets
+        self._folder, self._jobs, self._history, self.presets = folder, jobs, history, presets
 
     def start(self, plan: Plan, owner: str) -> Comparison:
         """Submit every cell that can be made, weights by weights. StudioError when none can."""
@@ -109,7 +109,7 @@ class Comparisons:
     def retry(self, comparison: Comparison, owner: str, index: int) -> Comparison:
         """Make one cell again. StudioError or ValueError when it cannot be."""
         member = comparison.members[index]
-        preset = self._presets.get(member.preset)
+        preset = self.presets.get(member.preset)
         if preset is None or not member.request:
             raise StudioError(f"{member.label} cannot be made here.", member.reason)
         before = self._jobs.get(member.job, owner)  # it alone still knows a picture of the person's own

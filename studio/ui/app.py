@@ -12,7 +12,7 @@ from studio.history import History
 from studio.jobs import JobQueue
 from studio.presets import Preset
 from studio.ui.compare_tab import CompareTab
-from studio.ui.history_tab import HistoryTab
+from studio.ui.gallery_tab import GalleryTab
 from studio.ui.method_tab import MethodTab
 from studio.ui.visitor import visitor_name, visitor_state
 from studio.weights.downloads import Downloads
@@ -36,14 +36,14 @@ def build_app(
         with gr.Tabs(selected=next(iter(presets))) as tabs:
             compare = CompareTab(presets, jobs, history, visitor)
             methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
-            past = HistoryTab(history, presets, visitor)
-        past.connect(tabs, methods)
+            past = GalleryTab(history, presets, visitor)
+        past.connect(tabs, methods, compare)
         known = page.load(visitor_name, visitor, visitor, **quiet)
         compare.connect(known)
         for method in methods.values():
             method.connect()
             method.weights.connect(page)
-            method.generated.then(past.cards, [visitor, past.length], [past.list, past.older], **quiet)
+            method.generated.then(past.cards, past.asked, past.shown, **quiet)
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)
         for picture in next(iter(methods.values())).pictures:
             picture.look_after(known)

@@ -13,5 +13,6 @@ element.addEventListener("pointerout", rest);
 element.addEventListener("focusout", rest);
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-action]");
-  if (button) trigger("click", { action: button.dataset.action, id: button.dataset.id });
+  if (button?.dataset.sure && button.textContent !== button.dataset.sure) button.textContent = button.dataset.sure;
+  else if (button) trigger("click", { action: button.dataset.action, id: button.dataset.id });
 });

@@ -8,10 +8,12 @@ from pathlib import Path
 SCRIPT = Path(__file__).with_name("cards.js").read_text(encoding="utf-8")
 
 
-def button(action: str, id: str, label: str) -> str:
-    """A button that arrives in Python as a click with `action` and `id`."""
+def button(action: str, id: str, label: str, sure: str = "") -> str:
+    """A button that arrives in Python as a click with `action` and `id`; with `sure` it asks that before."""
+    asks = f' data-sure="{escape(sure)}"' if sure else ""
+    words = escape(label)
     return (
-        f'<button type="button" class="q-small" data-action="{action}" data-id="{escape(id)}">{escape(label)}</button>'
+        f'<button type="button" class="q-small" data-action="{action}" data-id="{escape(id)}"{asks}>{words}</button>'
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from studio.jobs import JobQueue
 from studio.presets import Preset
 from studio.ui import cards, compare_blind, compare_view, player, stage
 from studio.ui.compare_brief import QUIET, BriefForm
+from studio.ui.compare_bundle import BundleBox
 from studio.ui.moments import clip_names, facts
 from studio.ui.visitor import visitor_name
 
@@ -41,7 +43,7 @@ class CompareTab:
         self.presets, self.visitor = presets, visitor
         self.made = Comparisons(folder / "comparisons", jobs, history, presets)
         self.votes = Votes(folder / "votes.jsonl")
-        self.costs = Costs(history)
+        self.costs, self.history = Costs(history), history
         with gr.Tab("Compare", id="compare") as self.tab, gr.Row(elem_classes="q-compare"):
             with gr.Column(elem_classes="q-brief"):
                 self.form = BriefForm(presets, self.costs)
@@ -62,13 +64,15 @@ class CompareTab:
             self.blind = gr.Button("Blind round", size="sm", visible=False)
             self.open = gr.Button("Show names", size="sm", visible=False)
         self.grid = gr.HTML("", js_on_load=cards.SCRIPT, apply_default_css=False)
+        self.bundle = BundleBox(self.made, self.history)
 
     @property
     def outputs(self) -> list[Any]:
         """Everything a handler of this tab may change."""
         return [
             self.visitor, self.comparison, self.shown, self.round, self.drawn, self.timer, self.player, self.ballot,
-            self.reveal, self.blind, self.open, self.grid, self.form.run, self.form.stop, *self.form.outputs,
+            self.reveal, self.blind, self.open, self.grid, self.bundle.said, self.form.run, self.form.stop,
+            *self.form.outputs,
         ]  # fmt: skip
 
     def connect(self, known: Any) -> None:
@@ -85,6 +89,9 @@ class CompareTab:
         self.open.click(self.on_open, held, self.outputs, **QUIET)
         for choice, button in zip(compare_blind.CHOICES, self.choices, strict=True):
             button.click(self._voter(choice), held, self.outputs, **QUIET)
+        pictures = [self.bundle.pictures, self.form.person, self.form.subject]
+        self.bundle.save.click(self.on_save, [*held[:2], *pictures], self.bundle.said, **QUIET)
+        self.bundle.load.upload(self.on_bundle, [self.visitor, self.bundle.load], self.outputs, **QUIET)
         known.then(self.on_load, self.visitor, self.outputs, **QUIET)
 
     def on_load(self, owner: str) -> Updates:
@@ -158,6 +165,18 @@ class CompareTab:
         """Leave the blind round without a vote."""
         comparison = self._find(owner, id)
         return {self.round: None} if comparison is None or owner is None else self.opened(comparison, owner, shown)
+
+    def on_save(self, owner: str | None, id: str | None, inside: bool, person: str | None, subject: str | None) -> str:
+        pictures = {"person": person, "subject": subject} if inside else {}
+        found = {name: Path(path) for name, path in pictures.items() if path and Path(path).is_file()}
+        return self.bundle.saved(self._find(owner, id), owner, found)
+
+    def on_bundle(self, stored: Any, file: Any) -> Updates:
+        owner = visitor_name(stored)
+        found = self.bundle.opened(file, owner)
+        if isinstance(found, str):
+            return {self.bundle.said: found}
+        return {self.visitor: owner, self.bundle.said: ""} | self.opened(found, owner)
 
     def opened(self, comparison: Comparison, owner: str, shown: Any = None) -> Updates:
         """A comparison on the page, names and all."""

@@ -21,7 +21,8 @@ body { max-width: 1100px; margin: 24px auto; padding: 0 16px; font: 15px/1.5 sys
   color: var(--q-ink); background: var(--body-background-fill); }
 h1 { font-size: 20px; line-height: 1.3; } quintet-player { margin-bottom: 28px; }
 table { width: 100%; border-collapse: collapse; font-size: 13px; } .wide { overflow-x: auto; }
-th, td { padding: 4px 10px 4px 0; text-align: start; vertical-align: top; border-bottom: 1px solid var(--q-line-colour); }
+th, td { padding: 4px 10px 4px 0; text-align: start; vertical-align: top; }
+tr { border-bottom: 1px solid var(--q-line-colour); }
 footer { margin-top: 24px; font-size: 13px; color: var(--q-quiet); }
 """
 
@@ -36,8 +37,8 @@ def page(comparison: Comparison, states: Sequence[CellState], presets: Mapping[s
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body><main><h1>{title}</h1>{players}"
-        f'<div class="wide"><table><thead><tr><th>Video</th><th>Settings</th></tr></thead><tbody>{rows}</tbody></table>'
-        "</div></main><footer>AI-generated videos, compared with Quintet.</footer>"
+        f'<div class="wide"><table><thead><tr><th>Video</th><th>Settings</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></main><footer>AI-generated videos, compared with Quintet.</footer>"
         f"{player.head()}</body></html>"
     )
 

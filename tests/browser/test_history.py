@@ -67,3 +67,62 @@ def test_a_failed_job_is_listed_with_its_message(page):
 def test_an_empty_history_says_so(page):
     page.get_by_role("tab", name="History").click()
     page.get_by_text("Nothing here yet").filter(visible=True).wait_for()
+
+
+def test_results_are_found_by_method_and_words(page):
+    tab = Tab(page, "Sketch")
+    tab.make("an otter swims")
+    tab.make("a heron stands")
+    entries = history(page)
+    entries.filter(has_text="otter").wait_for()
+    words = page.get_by_label("Words of the prompt")
+    words.fill("HERON stands")
+    page.wait_for_function("document.querySelectorAll('.q-entry').length === 1")
+    assert "heron" in entries.inner_text()
+    words.fill("no such words")
+    page.get_by_text("Nothing matches").wait_for()
+    words.fill("")
+    page.wait_for_function("document.querySelectorAll('.q-entry').length === 2")
+    page.get_by_role("combobox", name="Method").click()
+    page.get_by_role("option", name="Held", exact=True).click()
+    page.get_by_text("Nothing matches").wait_for()
+
+
+def test_a_result_is_deleted_with_its_files_after_a_second_click(page, studio):
+    tab = Tab(page, "Sketch")
+    tab.make("to be deleted")
+    kept = set(studio.outputs.iterdir())
+    tab.make("to be kept")
+    entry = history(page).filter(has_text="to be deleted")
+    entry.get_by_role("button", name="Delete", exact=True).click()
+    entry.get_by_role("button", name="Delete for good").click()
+    entry.wait_for(state="detached")
+    assert page.locator(".q-entry").count() == 1
+    gone = {path.suffix for path in kept - set(studio.outputs.iterdir())}
+    assert gone == {".mp4", ".webp"}
+
+
+def test_past_results_are_sent_to_compare(page):
+    tab = Tab(page, "Sketch")
+    tab.make("sent first", seed=5)
+    tab.make("sent second", seed=6)
+    for words, clips in (("sent first", 1), ("sent second", 2)):
+        history(page).filter(has_text=words).get_by_role("button", name="Send to compare").click()
+        page.wait_for_function(
+            "count => document.querySelector('.q-outcome quintet-player')?.clips.length === count", arg=clips
+        )
+    labels = page.locator(".q-outcome quintet-player figure b").all_inner_texts()
+    assert labels == ["Sketch · seed 5", "Sketch · seed 6"]
+
+
+def test_a_result_whose_file_is_gone_says_so_and_leaves_the_rest(page, studio):
+    tab = Tab(page, "Sketch")
+    before = set(studio.outputs.glob("*.mp4"))
+    tab.make("its file goes")
+    for path in set(studio.outputs.glob("*.mp4")) - before:
+        path.unlink()
+    tab.make("its file stays")
+    entry = history(page).filter(has_text="its file goes")
+    entry.get_by_text("moved or deleted").wait_for()
+    assert entry.get_by_role("button", name="Send to compare").count() == 0
+    assert history(page).filter(has_text="its file stays").locator("video").count() == 1

@@ -86,6 +86,10 @@ def plan_of(known, costs, brief, rows, columns=ONE, chosen="words/pocket", ready
     return make_plan(brief, known, rows, columns, chosen, ready, costs)
 
 
+def values_of(plan, *names: str) -> list[tuple]:
+    return [tuple(getattr(cell.request, name) for name in names) for cell in plan.cells]
+
+
 def test_every_method_is_there_whole_and_with_each_idea_off(known):
     assert list(known) == ["words/pocket", "words/pocket:idea", "portrait/pocket", "rig/pocket"]
     assert known["words/pocket:idea"].label == "Words, the idea off"
@@ -130,7 +134,7 @@ def test_methods_by_seeds_is_a_grid_in_which_each_cell_has_its_own_request(known
     plan = plan_of(known, costs, Brief("a walk", seeds=(1, 2, 3)), rows)
     assert plan.rows == ("Words", "Words, the idea off")
     assert plan.columns == ("seed 1", "seed 2", "seed 3")
-    assert [(cell.request.seed, cell.request.idea) for cell in plan.cells] == [
+    assert values_of(plan, "seed", "idea") == [
         (1, True), (2, True), (3, True), (1, False), (2, False), (3, False),
     ]  # fmt: skip
 
@@ -139,7 +143,7 @@ def test_two_fields_make_a_grid_of_one_method(known, costs):
     steps, guidance = (parse_axis(*words, list(known.values())) for words in (
         ("num_inference_steps", "2, 4"), ("guidance_scale", "3,6.5")))  # fmt: skip
     plan = plan_of(known, costs, Brief("a walk"), steps, guidance)
-    assert [(cell.request.num_inference_steps, cell.request.guidance_scale) for cell in plan.cells] == [
+    assert values_of(plan, "num_inference_steps", "guidance_scale") == [
         (2, 3), (2, 6.5), (4, 3), (4, 6.5),
     ]  # fmt: skip
     assert plan.cells[1].label == "Words · num inference steps 2 · guidance scale 6.5"

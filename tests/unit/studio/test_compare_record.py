@@ -122,6 +122,7 @@ def test_a_comparison_outlives_a_restart(settings, preset):
     desk.close()
     desk = Desk(settings, preset)
     found = desk.made.get(comparison.id, ME)
+    assert found is not None
     assert found == comparison
     after = desk.made.states(found, ME)
     assert [(s.state, s.paths) for s in after] == [(s.state, s.paths) for s in before]

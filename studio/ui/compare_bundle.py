@@ -1,0 +1,58 @@
+"""Saving a comparison as a zip and opening one again, from the compare tab."""
+
+from __future__ import annotations
+
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.compare import Comparison, Comparisons, bundle
+from studio.history import History
+from studio.ui import offline
+from studio.ui.media import file_url
+
+NAME = "quintet-comparison.zip"
+
+
+class BundleBox:
+    """Two buttons and a line for what they say. Draw once, inside a Gradio context."""
+
+    def __init__(self, made: Comparisons, history: History) -> None:
+        self.made, self.history = made, history
+        with gr.Accordion("Save or open", open=False):
+            with gr.Row(elem_classes="q-after"):
+                self.save = gr.Button("Save as a bundle", size="sm")
+                self.load = gr.UploadButton("Open a bundle", size="sm", file_types=[".zip"], file_count="single")
+            self.pictures = gr.Checkbox(False, label="With the pictures of person and subject")
+            self.said = gr.HTML("", apply_default_css=False)
+
+    def saved(self, comparison: Comparison | None, owner: str | None, pictures: dict[str, Path]) -> str:
+        """A link to the zip, or why there is none."""
+        if comparison is None or owner is None:
+            return _said("There is nothing to save yet. Press Compare first.")
+        states = self.made.states(comparison, owner)
+        page = offline.page(comparison, states, self.made.presets)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = bundle.write(comparison, states, page, Path(folder) / NAME, pictures=pictures)
+            except bundle.BundleError as error:
+                return _said(str(error))
+            size = path.stat().st_size / 1_000_000
+            address = file_url(path)
+        return f'<p class="q-told"><a href="{escape(address or "")}" download="{NAME}">{NAME}</a> {size:.1f} MB</p>'
+
+    def opened(self, file: Any, owner: str) -> Comparison | str:
+        """The comparison in an uploaded zip, or why there is none."""
+        try:
+            return bundle.restore(
+                Path(str(file)), owner, self.history.path.parent, self.made, self.history, self.made.presets
+            )
+        except bundle.BundleError as error:
+            return _said(str(error))
+
+
+def _said(words: str) -> str:
+    return f'<p class="q-alert" role="alert">{escape(words)}</p>'
