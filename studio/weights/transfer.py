@@ -171,7 +171,7 @@ def _continue(file: RemoteFile, partial: Path, on_bytes: OnBytes, stop: Stop) ->
             partial.write_bytes(b"")
             have = 0
         with partial.open("ab") as out:
-            for chunk in response.iter_bytes(CHUNK_BYTES):
+            for chunk in response.iter_bytes():  # as they come: a slow line must not delay a stop
                 out.write(chunk)
                 have += len(chunk)
                 on_bytes(have)
