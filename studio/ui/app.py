@@ -8,11 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from studio.executors import Executor
 from studio.history import History
 from studio.jobs import JobQueue
 from studio.presets import Preset
 from studio.ui.compare_tab import CompareTab
 from studio.ui.gallery_tab import GalleryTab
+from studio.ui.memory_panel import MemoryPanel
 from studio.ui.method_tab import MethodTab
 from studio.ui.visitor import visitor_name, visitor_state
 from studio.weights.downloads import Downloads
@@ -24,7 +26,11 @@ CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers
 
 
 def build_app(
-    presets: Mapping[str, Preset], jobs: JobQueue, history: History, downloads: Downloads | None = None
+    presets: Mapping[str, Preset],
+    jobs: JobQueue,
+    history: History,
+    downloads: Downloads | None = None,
+    executor: Executor | None = None,
 ) -> gr.Blocks:
     """The page over these presets. Nothing is computed here: jobs go to the queue."""
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
@@ -38,6 +44,8 @@ def build_app(
             methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
             past = GalleryTab(history, presets, visitor)
         past.connect(tabs, methods, compare)
+        if executor is not None:
+            MemoryPanel(executor).connect(page)
         known = page.load(visitor_name, visitor, visitor, **quiet)
         compare.connect(known)
         for method in methods.values():

@@ -33,7 +33,7 @@ def _serve(settings: StudioSettings) -> None:
     from studio.executors import make_executor
     from studio.history import History
     from studio.jobs import JobQueue
-    from studio.presets import load_presets
+    from studio.presets import FAVOURITE, load_presets
     from studio.ui.app import build_app
     from studio.weights.downloads import Downloads
     from studio.weights.library import Library
@@ -43,12 +43,16 @@ def _serve(settings: StudioSettings) -> None:
     executor = make_executor(settings)
     jobs = JobQueue(executor, history, settings.max_queue)
     try:
-        page = build_app(presets, jobs, history, Downloads(Library(settings.cache_dir), is_private(settings)))
+        if settings.executor == "zerogpu":  # in this thread, before the page opens
+            executor.warm([preset.recipe for preset in presets.values() if preset.name == FAVOURITE])
+        downloads = Downloads(Library(settings.cache_dir), is_private(settings))
+        page = build_app(presets, jobs, history, downloads, executor)
         page.queue(default_concurrency_limit=None)
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
-        first = next(iter(presets.values()))
-        threading.Thread(target=executor.warm, args=((first.recipe,),), name="warm the worker", daemon=True).start()
+        if settings.executor != "zerogpu":
+            first_recipes = (next(iter(presets.values())).recipe,)
+            threading.Thread(target=executor.warm, args=(first_recipes,), name="warm the worker", daemon=True).start()
         page.block_thread()
     finally:
         jobs.close()
