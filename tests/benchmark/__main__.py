@@ -10,6 +10,7 @@ BENCHMARKS = {
     "startup": "tests.benchmark.startup",
     "pocket_speed": "tests.benchmark.pocket_speed",
     "cvd_step": "tests.benchmark.cvd_step",
+    "echovideo_step": "tests.benchmark.echovideo_step",
     "pocket_quality": "tests.benchmark.pocket_quality",
 }
 
