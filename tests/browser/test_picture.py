@@ -15,6 +15,7 @@ from tests.browser.conftest import DESKTOP, PHONE, ready
 from tests.browser.steps import Tab, overflowing
 from tests.browser.studio import Studio, running_studio
 
+pytestmark = pytest.mark.browser
 CONSENT = "I may use this picture."
 PATIENCE_MS = 90_000  # the first look waits for the worker to start
 
