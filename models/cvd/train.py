@@ -164,7 +164,9 @@ class SynchronizationTrainer:
     @torch.no_grad()
     def _encode(self, videos: Float[Tensor, "views 3 frames height width"]) -> Float[Tensor, "views _ frames _ _"]:
         frames = self.vae.encode(videos.transpose(1, 2).flatten(0, 1)).latent_dist.mode()
-        return frames.unflatten(0, (len(videos), -1)).transpose(1, 2) * self.vae.config.scaling_factor
+        latents = frames.unflatten(0, (len(videos), -1)).transpose(1, 2) * self.vae.config.scaling_factor
+        # torch 2.13 crashes on a CPU in the backward pass of frozen convolutions over channels-last memory
+        return latents.contiguous()
 
     def _timesteps(self, count: int) -> Int[Tensor, " count"]:
         total = self.scheduler.config.num_train_timesteps

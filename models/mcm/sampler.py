@@ -74,11 +74,11 @@ def sample_teacher(
     unet: nn.Module,
     scheduler: Any,
     latents: Video,
-    text: Float[Tensor, "2 tokens dim"],
+    text: Float[Tensor, "rows tokens dim"],
     guidance_scale: float,
     on_step: Callable[[Tensor, Tensor], None],
 ) -> Video:
-    """Plain guided sampling of one video; `text` is without prompt, with prompt."""
+    """Plain guided sampling; `text` is that of every video without prompt, then of every video with it."""
     for timestep in scheduler.timesteps:
         noise_pred = predict_noise(unet, torch.cat([latents] * 2), timestep, text)
         without, with_prompt = noise_pred.chunk(2)

@@ -120,7 +120,7 @@ def filmed(base: Base, rng: np.random.Generator, count: int) -> tuple[Tensor, Te
     with torch.no_grad(), autocast(base.device):
         frames = to_model(torch.from_numpy(np.concatenate(clips)).to(base.device))
         latents = base.vae.encode(frames).latent_dist.mode().float() * base.vae.config.scaling_factor
-    latents = latents.unflatten(0, (count, FRAMES)).transpose(1, 2)
+    latents = latents.unflatten(0, (count, FRAMES)).transpose(1, 2).contiguous()  # torch's CPU kernels crash without
     return latents, torch.from_numpy(np.stack(rays)).transpose(1, 2).float().to(base.device), prompts
 
 
