@@ -113,7 +113,8 @@ class CustomVideoXPipeline:
         lora = load_lora(self.lora_source, network, self.lora_settings).to(network.device, network.dtype)
         with computing(self.compute_dtype, network.device):
             latents = reference_latents(self.vae, frame).to(network.device, network.dtype)
-            adapted = network.adapted(lora, merge=self.merge_lora)
+            products = torch.bfloat16 if torch.is_autocast_enabled(network.device.type) else None
+            adapted = network.adapted(lora, self.merge_lora, products)
             if lora.settings.mask == "joint":
                 return Subject(adapted, latents=latents)
             return Subject(adapted, network.remember(latents, adapted))

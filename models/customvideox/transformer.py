@@ -39,7 +39,9 @@ class Watch(Protocol):
 class Lane:
     """One block's linear layers for one kind of rows: as they are, or with a LoRA's updates beside or inside them."""
 
-    def __init__(self, block: Any, updates: nn.ModuleDict | None = None, merge: bool = False) -> None:
+    def __init__(
+        self, block: Any, updates: nn.ModuleDict | None = None, merge: bool = False, dtype: torch.dtype | None = None
+    ) -> None:
         attn, self.ff = block.attn1, block.ff.net
         layers = {"to_q": attn.to_q, "to_k": attn.to_k, "to_v": attn.to_v, "to_out": attn.to_out[0]}
         layers |= {"ff_in": self.ff[0].proj, "ff_out": self.ff[2]}
@@ -47,7 +49,7 @@ class Lane:
         self.updates: dict[str, Any] = dict(updates.items()) if updates else {}  # pyright: ignore[reportCallIssue]
         self.weights: dict[str, Tensor] = {}
         if merge:
-            self.weights = {name: update.merged(layers[name]) for name, update in self.updates.items()}
+            self.weights = {name: update.merged(layers[name]).to(dtype) for name, update in self.updates.items()}
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
         layer = self.layers[name]
@@ -93,13 +95,16 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
     def hidden_size(self) -> int:
         return self.config.num_attention_heads * self.config.attention_head_dim
 
-    def adapted(self, lora: ReferenceLora | None = None, merge: bool = False) -> Adapted:
-        """The layers of a job. `merge`: sums of weights and updates, new tensors that cost no time per step."""
+    def adapted(
+        self, lora: ReferenceLora | None = None, merge: bool = False, dtype: torch.dtype | None = None
+    ) -> Adapted:
+        """The layers of a job. `merge`: sums of weights and updates, new tensors that cost no time per step; `dtype`:
+        the sums' own, where autocast would convert them in every step anew."""
         plain = [Lane(block) for block in self.transformer_blocks]
         if lora is None:
             return Adapted(plain, plain)
         trained = [
-            Lane(block, updates, merge)  # pyright: ignore[reportArgumentType]
+            Lane(block, updates, merge, dtype)  # pyright: ignore[reportArgumentType]
             for block, updates in zip(self.transformer_blocks, lora.blocks, strict=True)
         ]
         return Adapted(trained if lora.settings.rows == "all" else plain, trained, lora.reference_type)
@@ -131,14 +136,34 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
         emb = self.embed_time(timestep, hidden_states.dtype, ofs)
         tokens = self.patch_embed(encoder_hidden_states, hidden_states)
         words = encoder_hidden_states.shape[1]
+        streams = (tokens[:, :words], tokens[:, words:])
         adapted = adapted or self.adapted()
-        streams: Streams = (tokens[:, :words], tokens[:, words:])
+        video = self.run_blocks(streams, emb, image_rotary_emb, adapted, memory, reference, bias, watch, ofs)
+        output = self.unpatchify(video, num_frames, height, width)
+        return Transformer2DModelOutput(sample=output) if return_dict else (output,)
+
+    def run_blocks(
+        self,
+        streams: Streams,
+        emb: Tensor,
+        image_rotary_emb: Rotary | None,
+        adapted: Adapted,
+        memory: ReferenceMemory | None = None,
+        reference: Tensor | None = None,
+        bias: Tensor | None = None,
+        watch: Watch | None = None,
+        ofs: Tensor | None = None,
+    ) -> Tensor:
+        """All layers, on text and video tokens [batch, tokens, dim] embedded here or elsewhere; patches of v
+        [batch, video_tokens, patch values]. The rest as in `forward`."""
+        words = streams[0].shape[1]
         beside: Streams = ()
+        height = width = 0
         if reference is not None:
-            reference = reference.expand(len(tokens), -1, -1, -1, -1)
-            beside = (self.embed_reference(reference, adapted.reference_type),)
+            height, width = reference.shape[-2:]
+            beside = (self.embed_reference(reference.expand(len(emb), -1, -1, -1, -1), adapted.reference_type),)
         beside_emb = self.clean_emb(beside[0], ofs) if beside else None
-        rotary = (image_rotary_emb, reference_rotary(self.config, height, width, tokens.device) if beside else None)
+        rotary = (image_rotary_emb, reference_rotary(self.config, height, width, emb.device) if beside else None)
         row_bias = None
         if bias is not None:  # zero for the words, unless the picture is to be left out altogether
             unseen = bias.isneginf().all(1, keepdim=True)
@@ -148,9 +173,7 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
             streams, beside = self._checkpointed(
                 self._layer, index, adapted, streams, emb, beside, beside_emb, rotary, known, row_bias, watch
             )
-        video = self.proj_out(self.norm_out(self.norm_final(streams[1]), temb=emb))
-        output = self.unpatchify(video, num_frames, height, width)
-        return Transformer2DModelOutput(sample=output) if return_dict else (output,)
+        return self.proj_out(self.norm_out(self.norm_final(streams[1]), temb=emb))
 
     def remember(self, reference: Tensor, adapted: Adapted, ofs: Tensor | None = None) -> ReferenceMemory:
         """The picture's keys and values in every block, for latents [batch, 1, channels, height, width]."""

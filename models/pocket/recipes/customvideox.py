@@ -2,7 +2,8 @@
 
 Each clip is told with its subject's looks left out ("the object bounces on grass", half the time "the cube ..."), and
 shown the same subject cut out of another scene, pose, size and view, so that the looks must come from the picture.
-One time in ten there are no words, one time in ten no picture.
+One time in ten there are no words, one time in ten no picture. Most steps see two of a clip's five groups of frames,
+at their true places: a look is learned as well from them, in half the time; the last steps see whole clips.
     python -m models.pocket.recipes.customvideox references    render and encode the pictures, once
     python -m models.pocket.recipes.customvideox train --seconds 1500
 """
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import T5EncoderModel
 
+from models.common.cogvideox.rotary import rotary_for
 from models.customvideox.lora import LAYERS, LoraSettings, ReferenceLora
 from models.customvideox.objective import predict_velocity
 from models.customvideox.reference import place_subject
@@ -37,7 +39,16 @@ from models.pocket.recipes.training import (
     set_learning_rate,
     trapezoid,
 )
-from models.pocket.recipes.transformer import DROPPED, SCHEDULER, Noise, stratified_timesteps
+from models.pocket.recipes.transformer import (
+    DROPPED,
+    FRAMES,
+    GROUP,
+    SCHEDULER,
+    Noise,
+    draw_together,
+    patchify,
+    stratified_timesteps,
+)
 from models.pocket.recipes.vae import WEIGHTS, to_model
 from models.pocket.world import Scene, caption, sample_scene
 from models.pocket.world.clip import SIDE
@@ -50,6 +61,11 @@ FOLDER = STATE / "references"
 SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", mask="cached")
 NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
 ENCODED_AT_ONCE = 64
+SEEN, WHOLE, SOMETIMES_WHOLE = (
+    2,
+    0.25,
+    0.15,
+)  # groups of a step; the last share of the time, and of the steps before, with all
 
 
 def references_path(split: str) -> Path:
@@ -151,9 +167,24 @@ class PictureToVideo(nn.Module):
         self.transformer.requires_grad_(False).eval()
         self.lora = ReferenceLora(self.transformer.transformer_blocks, self.transformer.hidden_size, SETTINGS)
 
-    def forward(self, noisy: Tensor, timestep: Tensor, words: Tensor, pictures: Tensor | None) -> Tensor:
-        """v [batch, frames, channels, height, width]."""
-        return predict_velocity(self.transformer, self.lora, noisy, timestep, words, pictures)
+    def forward(
+        self, noisy: Tensor, timestep: Tensor, words: Tensor, pictures: Tensor | None, groups: Tensor | None = None
+    ) -> Tensor:
+        """v [batch, frames, channels, height, width]; or, with noisy latents that stand at `groups` of the clip only,
+        their patches of v [batch, tokens, patch values]."""
+        if groups is None:
+            return predict_velocity(self.transformer, self.lora, noisy, timestep, words, pictures)
+        network, embed = self.transformer, self.transformer.patch_embed
+        adapted = network.adapted(self.lora)
+        memory = None if pictures is None else network.remember(pictures, adapted)
+        rotary = rotary_for(network.config, FRAMES, noisy.shape[3], noisy.shape[4], noisy.device)
+        assert rotary is not None
+        size = len(rotary[0]) // (FRAMES // GROUP)
+        rows = (groups[:, None] * size + torch.arange(size, device=noisy.device)).flatten()
+        table = embed.get_buffer("pos_embedding")[:, words.shape[1] + rows]
+        streams = (embed.text_proj(words), embed.proj(patchify(noisy)) + table)
+        emb = network.embed_time(timestep, noisy.dtype)
+        return network.run_blocks(streams, emb, (rotary[0][rows], rotary[1][rows]), adapted, memory)
 
 
 @torch.no_grad()
@@ -213,14 +244,18 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
         set_learning_rate(both, trapezoid(progress, 0.02, 0.6))
         clips, pictures, ids = data.batch(batch // rank.world, rng, DROPPED)
         timestep = stratified_timesteps(len(clips), rng).to(rank.device)
+        whole = progress > 1 - WHOLE or draw_together(rank) < SOMETIMES_WHOLE
+        groups = None if whole else torch.randperm(FRAMES // GROUP)[:SEEN].sort().values.to(rank.device)
+        if groups is not None:
+            clips = clips.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2)
         noisy, target = noise(clips, torch.randn_like(clips), timestep)
         # whole steps go without a picture, by the step's number, so that processes agree and tokens are saved
         shown = None if run.step % round(1 / DROPPED) == 3 else pictures
         with autocast(rank.device):
             with torch.no_grad():
                 words = encoder(ids).last_hidden_state
-            predicted = model(noisy, timestep, words, shown)
-        loss = (predicted.float() - target).square().mean()
+            predicted = model(noisy, timestep, words, shown, groups)
+        loss = (predicted.float() - (target if groups is None else patchify(target))).square().mean()
         loss.backward()
         for parameter in lora.parameters():  # without a picture its vector has no gradient
             if parameter.grad is None:
@@ -248,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=("references", "train"))
     parser.add_argument("--seconds", type=float, default=1500)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--base", type=Path, default=BASE, help="folder of the network the LoRA is for")
     parser.add_argument("--output", type=Path, default=OUTPUT)
