@@ -9,8 +9,10 @@ from pathlib import Path
 BENCHMARKS = {
     "startup": "tests.benchmark.startup",
     "pocket_speed": "tests.benchmark.pocket_speed",
+    "registry": "tests.benchmark.registry",
     "cvd_step": "tests.benchmark.cvd_step",
     "echovideo_step": "tests.benchmark.echovideo_step",
+    "customvideox_step": "tests.benchmark.customvideox_step",
     "pocket_quality": "tests.benchmark.pocket_quality",
 }
 
