@@ -30,6 +30,18 @@ VAE: dict[str, Any] = {
     "block_out_channels": (8, 8), "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 2,
     "temporal_compression_ratio": 1,
 }  # fmt: skip
+UNET: dict[str, Any] = {
+    "block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 32,
+}  # fmt: skip
+MOTION: dict[str, Any] = {
+    "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"), "num_attention_heads": 2,
+    "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"), "motion_num_attention_heads": 2,
+    "motion_max_seq_length": 8, "use_motion_mid_block": False,
+}  # fmt: skip
+VIDEO: dict[str, Any] = {
+    "down_block_types": ("CrossAttnDownBlock3D", "DownBlock3D"), "attention_head_dim": 4,
+    "up_block_types": ("UpBlock3D", "CrossAttnUpBlock3D"),
+}  # fmt: skip
 
 
 class Parts:
@@ -62,6 +74,10 @@ def saved(tmp_path_factory) -> Path:
     networks = {
         "text_encoder": transformers.T5EncoderModel(config),
         "clip": transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(**clip, image_size=32)),
+        "clip_text": transformers.CLIPTextModel(transformers.CLIPTextConfig(**clip, vocab_size=100)),
+        "siglip": transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**clip, image_size=32)),
+        "unet_motion": diffusers.UNetMotionModel(**UNET, **MOTION),
+        "unet_3d": diffusers.UNet3DConditionModel(**UNET, **VIDEO),
         "vae": diffusers.AutoencoderKLCogVideoX(**VAE),
         "transformer": diffusers.CogVideoXTransformer3DModel(**TRANSFORMER),
         "learned": diffusers.CogVideoXTransformer3DModel(
@@ -78,6 +94,10 @@ def saved(tmp_path_factory) -> Path:
 BUILDERS = {
     "text_encoder": "transformers:T5EncoderModel",
     "clip": "transformers:CLIPVisionModelWithProjection",
+    "clip_text": "transformers:CLIPTextModel",
+    "siglip": "transformers:SiglipVisionModel",
+    "unet_motion": "diffusers:UNetMotionModel",
+    "unet_3d": "diffusers:UNet3DConditionModel",
     "vae": "diffusers:AutoencoderKLCogVideoX",
     "transformer": "diffusers:CogVideoXTransformer3DModel",
     "learned": "diffusers:CogVideoXTransformer3DModel",
@@ -131,7 +151,10 @@ def load_reference(name: str, folder: Path):
     return getattr({"diffusers": diffusers, "transformers": transformers}[library], cls).from_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", ["text_encoder", "clip", "vae", "transformer", "learned"])
+SAVED = ("text_encoder", "clip", "clip_text", "siglip", "unet_motion", "unet_3d", "vae", "transformer", "learned")
+
+
+@pytest.mark.parametrize("name", SAVED)
 def test_a_network_is_what_its_own_library_loads(registry, recipe, saved, name):
     reference = load_reference(name, saved / name)
     with registry.acquire(recipe(name)) as parts:
