@@ -30,7 +30,7 @@ from models.pocket.faces import WEIGHTS as FACES_WEIGHTS
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.dataset import PEOPLE, STATE, scene_of
-from models.pocket.recipes.faces import VISION_WEIGHTS
+from models.pocket.recipes.faces import VISION, VISION_WEIGHTS
 from models.pocket.recipes.latents import frame_encoder, open_latents
 from models.pocket.recipes.training import (
     AveragedWeights,
@@ -91,7 +91,8 @@ def _references(split: str, index: list[int], rank: Rank) -> dict[str, np.ndarra
     with torch.no_grad():
         for chunk in (found[k : k + 64] for k in range(0, len(found), 64)):
             pictures = [face.picture for face in chunk]
-            pixels = torch.cat([vision_pixels(picture, vision.config.image_size) for picture in pictures])
+            size = int(VISION["image_size"])
+            pixels = torch.cat([vision_pixels(picture, size) for picture in pictures])
             tokens.append(vision(pixels).last_hidden_state.half().numpy())
             frames = torch.cat([first_frame(picture, SIDE, SIDE) for picture in pictures])
             latents.append((vae.encode(frames).latent_dist.mean[:, :, 0] * scale).half().numpy())  # pyright: ignore[reportCallIssue] -- a module by type
