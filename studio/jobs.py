@@ -41,6 +41,7 @@ __all__ = [
     "Started", "Stopped", "StudioError", "Waiting",
 ]  # fmt: skip
 
+EXPECTED = 4  # waiting jobs that the executor is told of
 FINISHED_JOBS_KEPT = 200  # older ones are forgotten here; the history has them
 logger = logging.getLogger(__name__)
 
@@ -247,6 +248,9 @@ class JobQueue:
         for position, job in enumerate(self._waiting, start=ahead):
             if job.latest != Waiting(position):
                 job.emit(Waiting(position))
+        expect = getattr(self._executor, "expect", None)  # some executors have no use for it
+        if expect is not None:
+            expect([job.spec.recipe for job in self._waiting[:EXPECTED]])
 
     def _forget_oldest(self) -> None:
         over = [id for id, job in self._jobs.items() if job.done]

@@ -84,6 +84,13 @@ class ProcessExecutor:
         finally:
             worker.forget(spec.id)
 
+    def expect(self, recipes: Sequence[Recipe]) -> None:
+        """The jobs that wait, next first: their weights go last and are read ahead. No worker is started for it."""
+        with self._lock:
+            worker = self._worker
+        if worker is not None:
+            worker.send("expect", tuple(recipes))
+
     def status(self) -> dict[str, Any]:
         with self._lock:
             worker = self._worker

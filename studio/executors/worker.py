@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,8 @@ def work(connection: Connection, settings: StudioSettings) -> None:
 class Worker:
     """A thread listens, so that a stop is heard in mid-job and the server's end at any time; this one computes.
 
-    Another looks at pictures: a person who chooses a face does not wait for the video of somebody else.
+    Another looks at pictures: a person who chooses a face does not wait for the video of somebody else. A third reads
+    the next job's weights while this job computes.
     """
 
     def __init__(self, connection: Connection, engine: Engine) -> None:
@@ -46,11 +48,13 @@ class Worker:
         self._order = itertools.count()
         self._stopped: set[str] = set()
         self._pictures: queue.SimpleQueue[InspectSpec] = queue.SimpleQueue()
+        self._expected: queue.SimpleQueue[Sequence[Recipe]] = queue.SimpleQueue()
         self._sending = threading.Lock()
 
     def serve(self) -> None:
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
         threading.Thread(target=self._look, name="looks at pictures", daemon=True).start()
+        threading.Thread(target=self._read_ahead, name="reads ahead", daemon=True).start()
         while True:
             self._report()
             _, _, kind, content = self._tasks.get()
@@ -66,6 +70,8 @@ class Worker:
                     self._stopped.add(content)
                 elif kind == "inspect":
                     self._pictures.put(content)
+                elif kind == "expect":
+                    self._expected.put(content)
                 else:
                     self._tasks.put((LATER if kind == "warm" else FIRST, next(self._order), kind, content))
         except (EOFError, OSError):
@@ -78,6 +84,16 @@ class Worker:
         while True:
             spec = self._pictures.get()
             self._send("seen", spec.id, self._engine.inspect(spec))
+
+    def _read_ahead(self) -> None:
+        while True:
+            recipes = self._expected.get()
+            try:
+                self._engine.registry.expect(recipes)
+                for recipe in recipes[:1]:
+                    self._engine.registry.prefetch(recipe)
+            except Exception:  # reading ahead only saves time; the job itself will say what is wrong
+                logger.exception("the next job's weights cannot be read ahead")
 
     def _job(self, spec: JobSpec) -> None:
         if spec.id not in self._stopped:

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,13 +53,21 @@ class Registry:
         self._given_options = options or Options()
         self._memory_preset = memory_preset
         self._given_hardware = hardware
+        self._memory: Memory | None = None
+        self._making = threading.Lock()
         self._digests = Digests(cache_dir)
         self._activations = Activations(cache_dir)
         self._leases: dict[int, Lease] = {}  # by id of the pipeline
 
-    @functools.cached_property
+    @property
     def memory(self) -> Memory:
-        """Made when first needed: it imports torch."""
+        """Made when first needed, by whichever thread comes first: it imports torch."""
+        with self._making:
+            if self._memory is None:
+                self._memory = self._made_memory()
+            return self._memory
+
+    def _made_memory(self) -> Memory:
         if self._given_hardware is not None:
             return Memory(self._given_hardware, self._limit)
         import torch
@@ -126,11 +135,10 @@ class Registry:
 
     def status(self) -> dict[str, Any]:
         """The device, and what is in memory with its bytes. Does not import torch to find out."""
-        known = self.__dict__.get("memory")
-        if known is None:
+        memory = self._memory
+        if memory is None:
             return {"device": self._wanted_device, "bytes": 0, "host_bytes": 0, "budget": self._limit, "reserved": 0,
                     "components": []}  # fmt: skip
-        memory: Memory = known
         with memory.changed:
             components = [self._shown(resident) for resident in memory.residents.values()]
             weights = sum(component["bytes"] for component in components)
@@ -145,7 +153,7 @@ class Registry:
 
     def unload(self) -> int:
         """Drop every component that no one has leased, copies included; the bytes freed."""
-        if "memory" not in self.__dict__:
+        if self._memory is None:
             return 0
         with self.memory.changed:
             before = self.memory.used()
@@ -162,13 +170,20 @@ class Registry:
 
     def expect(self, recipes: Sequence[Recipe]) -> None:
         """The queue, next job first: what it needs goes last when room has to be made."""
+        if self._memory is None:  # nothing to order, and no reason to import torch
+            return
         self.memory.expected = [
             {origin_of(component) for component in recipe.components if component.kind == "module"}
             for recipe in recipes
         ]
 
     def prefetch(self, recipe: Recipe) -> None:
-        """Begin to read a recipe's weights into free memory; from any thread, building nothing. Never makes room."""
+        """Begin to read a recipe's weights into free memory; from any thread, building nothing. Never makes room.
+
+        Does nothing before the first job, which is for the thread that runs jobs to start with.
+        """
+        if self._memory is None:
+            return
         for component in recipe.components:
             if component.kind != "module":
                 continue
@@ -264,7 +279,7 @@ class Registry:
         """However the job ended: caches reset, own modules back or gone, lease over."""
         self._leases.pop(id(lease.pipeline), None)
         lease.pipeline = None
-        if "memory" not in self.__dict__:  # a recipe without weights or tools
+        if self._memory is None:  # a recipe without weights or tools
             return
         memory = self.memory
         with memory.changed, _plain_tensors():

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,22 @@ def test_warming_starts_the_worker_in_the_background(executor, preset):
     assert executor.status()["state"] in ("starting", "ready")
     until(lambda: executor.status()["state"] == "ready", "ready")
     assert executor.unload() == 0
+
+
+def test_the_worker_hears_what_the_queue_expects(jobs, executor, preset, ask, tmp_path, monkeypatch):
+    list(jobs.submit(preset, ask(), "ann").events())
+    heard: list[tuple[str, Any]] = []
+    send = executor._worker.send
+    monkeypatch.setattr(
+        executor._worker, "send", lambda kind, content: (heard.append((kind, content)), send(kind, content))
+    )
+    release = tmp_path / "release"
+    first = jobs.submit(preset, ask(hold_at_step=1, release_file=str(release)), "ann")
+    at_step(first, 1)
+    waiting = [jobs.submit(preset, ask(), "ann") for _ in range(2)]
+    assert [len(content) for kind, content in heard if kind == "expect"][-2:] == [1, 2]
+    release.touch()
+    assert all(isinstance(list(job.events())[-1], Finished) for job in (first, *waiting))
 
 
 def test_closing_ends_the_worker_and_a_running_job(settings, preset, ask):

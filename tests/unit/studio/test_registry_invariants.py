@@ -66,6 +66,7 @@ class Operations(RuleBasedStateMachine):
         total = sum(self.towers["sizes"].values())
         self.device = CountingDevice(int(total * share), int(total * host_share), separate)
         self.registry = Registry(hardware=self.device, options=Options(streaming=streaming))
+        assert self.registry.memory.used() == 0
         self.jobs: list[tuple[str, contextlib.ExitStack, Any]] = []
         self.places: dict[Any, int] = {}
 

@@ -282,6 +282,10 @@ def test_a_job_computes_the_same_while_other_methods_load(folder, answers):
 def test_reading_ahead_touches_no_module_and_serves_the_next_job(folder, answers):
     registry = registry_with(hardware=CountingDevice(GENEROUS))
     registry.prefetch(recipe(folder, "m", "one", "two"))
+    assert registry.status()["components"] == [], "the first job starts everything"
+    assert registry.memory.fetches == 0
+    registry.prefetch(recipe(folder, "m", "one", "two"))
+    assert registry.memory.fetches == 2
     with registry.acquire(recipe(folder, "m", "one", "two")) as pipeline:
         assert correct(pipeline, answers, "one", "two")
     assert registry.memory.fetches == 2
@@ -291,6 +295,7 @@ def test_reading_ahead_touches_no_module_and_serves_the_next_job(folder, answers
 def test_reading_ahead_never_makes_room_and_gives_way(folder, answers, sizes, separate):
     device = CountingDevice(sizes["one"] + sizes["two"] + 1, sizes["one"] + sizes["two"] + 1, separate)
     registry = registry_with(hardware=device)
+    assert registry.memory.fetches == 0
     registry.prefetch(recipe(folder, "m", "one", "two", "three"))
     with registry.acquire(recipe(folder, "n", "text")) as pipeline:
         assert correct(pipeline, answers, "text")
