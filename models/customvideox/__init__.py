@@ -15,6 +15,7 @@ METHOD = Method(
     check=check,
     inspector=inspector,
     terms=TERMS,
+    compared={"show_attention": False},
     note="Its authors published neither code nor weights: network, training and pocket weights are ours, after the "
     "paper; at full size it takes a LoRA of your own.",
     ablations=(

@@ -92,7 +92,7 @@ class CustomVideoXPipeline:
         heat = steering.entity_map.heat()
         if subject is not None and request.show_attention and heat is not None:
             shown = attention_clip(clips[0].frames, heat.float().cpu().numpy(), steering.strengths, steering.inside)
-            clips.append(Clip(shown, self.fps, name="attention"))
+            clips = [Clip(clips[0].frames, self.fps, name="video"), Clip(shown, self.fps, name="attention")]
         return clips
 
     def find_entity(self, prompt: str, entity: str) -> list[int]:

@@ -80,4 +80,4 @@ def request_of(preset: Preset, brief: Brief, changes: Mapping[str, Any]) -> Requ
     for role in pictures:  # the preset's own picture would answer another question than the brief's
         if role in fields and fields[role] not in values:
             values[fields[role]] = None
-    return request_with(preset.request, values | dict(changes))
+    return request_with(preset.request, values | dict(preset.method.compared) | dict(changes))

@@ -70,7 +70,7 @@ def calls_of(pipeline: CustomVideoXPipeline) -> list[dict[str, Any]]:
 def test_a_request_becomes_a_video_and_a_clip_of_the_attention(folder):
     steps: list[Step] = []
     video, attention = make(folder)(ask(folder), steps.append)
-    assert video.frames.shape == (8, 24, 32, 3) and video.name == ""
+    assert video.frames.shape == (8, 24, 32, 3) and video.name == "video"
     assert attention.name == "attention" and attention.fps == video.fps == 8
     assert len(attention.frames) == 8 and attention.frames.shape[1] > 256
     assert [(s.index, s.total) for s in steps] == [(i, 4) for i in range(1, 5)]
