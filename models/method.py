@@ -303,7 +303,7 @@ class Method:
     conversions: tuple[Conversion, ...] = ()
     inspector: Callable[[Any], Recipe] | None = None  # (weights): an `Inspector` in place of the pipeline
     choices: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None  # (weights): the choices these weights leave
-    compared: Mapping[str, Any] = field(default_factory=dict)  # merged over requests of comparisons: no explaining clips
+    compared: Mapping[str, Any] = field(default_factory=dict)  # merged over requests that are compared
 
 
 def check_frames(num_frames: int, known: tuple[int, ...]) -> None:
