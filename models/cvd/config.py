@@ -72,6 +72,6 @@ def recipe(weights: CvdWeights) -> Recipe:
             Component("pose_encoder", "models.cvd.pose_encoder:CameraPoseEncoder", weights.pose_encoder, ("encode",)),
             Component("unet", "models.cvd.unet:CollaborativeUNet", weights.unet),
             Component("scheduler", "diffusers:DDIMScheduler", weights.scheduler, ("denoise",), "files"),
-            Component("vae", "diffusers:AutoencoderKL", weights.vae, ("decode",)),
+            Component("vae", "diffusers:AutoencoderKL", weights.vae, ("denoise", "decode")),  # previews
         ),
     )

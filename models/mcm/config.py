@@ -63,6 +63,6 @@ def recipe(weights: McmWeights) -> Recipe:
             Component("unet", builder, weights.unet),
             *teacher,
             Component("scheduler", "diffusers:DDIMScheduler", weights.scheduler, ("denoise",), "files"),
-            Component("vae", "diffusers:AutoencoderKL", weights.vae, ("decode",)),
+            Component("vae", "diffusers:AutoencoderKL", weights.vae, ("denoise", "decode")),  # previews
         ),
     )
