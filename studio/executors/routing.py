@@ -16,7 +16,7 @@ class Router(Generic[R]):
 
     def __init__(self, replicas: list[R]) -> None:
         self._free = list(replicas)
-        self._warm: dict[R, str] = {}  # the method whose weights a replica had last
+        self._warm: dict[R, list[str]] = {}  # methods a replica has run, the last one last
         self._waiting: dict[str, int] = {}
         self._changed = threading.Condition()
         self.hits = self.misses = 0
@@ -33,11 +33,13 @@ class Router(Generic[R]):
             finally:
                 self._waiting[method] -= 1
             self._free.remove(replica)
-            if self._warm.get(replica) == method:
+            known = self._warm.setdefault(replica, [])
+            if method in known:
                 self.hits += 1
+                known.remove(method)
             else:
                 self.misses += 1
-            self._warm[replica] = method
+            known.append(method)
             return replica
 
     def give_back(self, replica: R) -> None:
@@ -55,12 +57,13 @@ class Router(Generic[R]):
             self._changed.notify_all()
 
     def _choose(self, method: str) -> R | None:
-        warm = [replica for replica in self._free if self._warm.get(replica) == method]
-        if warm:
-            return warm[0]
+        warm = [replica for replica in self._free if method in self._warm.get(replica, ())]
+        if warm:  # where it was used last, it is least likely to have been evicted
+            return max(warm, key=lambda replica: self._warm[replica].index(method) - len(self._warm[replica]))
         fresh = [replica for replica in self._free if replica not in self._warm]
         if fresh:
             return fresh[0]
-        if method in self._warm.values() and self._waiting[method] <= PATIENCE:
-            return None  # the one that has its weights is at work: worth waiting for
+        at_work = any(method in known for known in self._warm.values())
+        if at_work and self._waiting[method] <= PATIENCE:
+            return None  # the one that has its weights will be free soon
         return self._free[0] if self._free else None

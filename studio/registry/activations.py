@@ -50,10 +50,10 @@ class Activations:
             self._points = {}  # absent or damaged: it will be learnt again
 
     def predict(self, name: str, volume: int) -> int | None:
-        """Bytes for a volume, in proportion to the nearest one measured; None where nothing was."""
+        """Bytes for a volume, in proportion to the nearest one measured; None where nothing was, or for no volume."""
         with self._lock:
             points = [*self._points.get(name, [])]
-        if not points:
+        if not points or volume <= 0:
             return None
         if exact := [size for at, size in points if at == volume]:
             return int(max(exact) * MARGIN)

@@ -96,9 +96,10 @@ def step_overhead(preset: Preset, rounds: int = 60) -> float:
     return statistics.median(ratios[5:])
 
 
-def example_call(network: Any, frames: int = 5, height: int = 0, width: int = 0, batch: int = 2) -> Callable[[], Any]:
+def example_call(network: Any, frames: int = 0, height: int = 0, width: int = 0, batch: int = 2) -> Callable[[], Any]:
     """One step's call of a CogVideoX network with random input of the right shapes."""
     config, device, dtype = network.config, network.device, network.dtype
+    frames = frames or 4 * (config.patch_size_t or 1)
     height, width = height or config.sample_height, width or config.sample_width
     draw = lambda *shape: torch.randn(*shape, device=device, dtype=dtype)  # noqa: E731
     tokens = -(-frames // (config.patch_size_t or 1)) * (height // config.patch_size) * (width // config.patch_size)

@@ -413,6 +413,8 @@ def test_measured_memory_is_remembered_and_decides_about_the_next_job(folder, an
     known = json.loads((tmp_path / "activations.json").read_text())
     assert known == {"m/denoise/counting": [[1000, 40_000]], "m/encode/counting": [[1000, 40_000]]}
     again = registry_with(cache_dir=tmp_path, hardware=CountingDevice(budget))
+    with again.acquire(recipe(folder, "m", *names)):
+        assert again.status()["reserved"] == 0, "a request of no size is no reason to reserve"
     with again.acquire(recipe(folder, "m", *names), request=Asked()):
         assert again.status()["reserved"] == 44_000
     with (
