@@ -105,11 +105,14 @@ class Engine:
         outputs.check_folder(spec.output.parent if spec.output else self._settings.output_dir)
         peak = PeakMemory()
         report = Report(emit, cancelled)
+        changes: dict[str, Any] = {}
         with self.registry.acquire(spec.recipe, report.on_loading, spec.request, report.check) as pipeline:
             report.check()
             emit(Progress("encode"))
             clips = pipeline(spec.request, report.on_step)
             weights = self.registry.describe(pipeline)
+            if weights and self.registry.options.changes_pixels:
+                changes = {"made_with": list(self.registry.options.changes_pixels)}
             peak.include(self.registry.peak_bytes(pipeline))
         report.check()
         emit(Progress("save"))
@@ -121,6 +124,7 @@ class Engine:
             "device": self.registry.status()["device"],
             "seconds": round(seconds, 3),
             "peak_memory_mb": peak.megabytes(),
+            **changes,
         }
         saved = outputs.save(clips, spec, self._settings.output_dir, facts)
         return Finished(saved.paths, saved.poster, time.monotonic() - start)
