@@ -126,7 +126,7 @@ class Engine:
             "peak_memory_mb": peak.megabytes(),
             **changes,
         }
-        saved = outputs.save(clips, spec, self._settings.output_dir, facts)
+        saved = outputs.save(clips, spec, self._settings.output_dir, facts, self._settings.certificate_dir)
         return Finished(saved.paths, saved.poster, time.monotonic() - start)
 
 

@@ -7,6 +7,7 @@ Importing this is light: numpy, Pillow and av come with the first use.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from models.method import Clip
+from studio import provenance
 from studio.events import JobSpec, StudioError, kept_values
 
 FORMAT = 1
@@ -51,14 +53,25 @@ def check_folder(folder: Path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def save(clips: Sequence[Clip], spec: JobSpec, folder: Path, facts: Mapping[str, Any] | None = None) -> Saved:
-    """Write every clip, all or none. `facts` (weights, versions, seconds, ...) joins the request in the file."""
+def save(
+    clips: Sequence[Clip],
+    spec: JobSpec,
+    folder: Path,
+    facts: Mapping[str, Any] | None = None,
+    certificates: Path | None = None,
+) -> Saved:
+    """Write every clip, all or none. `facts` (weights, versions, seconds, ...) joins the request in the file.
+
+    Every file is marked as generated (studio/provenance); `certificates` is the folder of the signing certificate,
+    without which files carry the other marks only.
+    """
     if not clips:
         raise ValueError("The method gave no video.")
     for clip in clips:
         _check(clip)
     folder = spec.output.parent if spec.output else folder
     settings = _settings(spec, facts or {})
+    clips = [dataclasses.replace(clip, frames=provenance.watermarked(clip.frames)) for clip in clips]
     parts: list[Path] = []
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +81,7 @@ def save(clips: Sequence[Clip], spec: JobSpec, folder: Path, facts: Mapping[str,
                 _write_video(
                     clip, parts[-1], settings | {"clip": clip.name, "fps": clip.fps, "frames": len(clip.frames)}
                 )
+                provenance.mark_video(parts[-1], certificates)
             parts.append(folder / f".{spec.id}-poster.webp")
             _write_poster(clips[0], parts[-1])
             names = [clip.name or (str(index + 1) if len(clips) > 1 else "") for index, clip in enumerate(clips)]
@@ -107,7 +121,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def encode_webp(frames: Any, fps: float = 8.0, quality: int = 70) -> bytes:
+def encode_webp(frames: Any, fps: float = 8.0, quality: int = 70, xmp: bytes = b"") -> bytes:
     """A small animated WebP of uint8 [frames, height, width, 3], or a still of [height, width, 3]."""
     import io
 
@@ -116,7 +130,7 @@ def encode_webp(frames: Any, fps: float = 8.0, quality: int = 70) -> bytes:
     pictures = [Image.fromarray(frame) for frame in (frames if frames.ndim == 4 else frames[None])]
     out = io.BytesIO()
     animation = {"save_all": True, "append_images": pictures[1:], "duration": round(1000 / fps), "loop": 0}
-    pictures[0].save(out, "WEBP", quality=quality, method=0, **(animation if len(pictures) > 1 else {}))
+    pictures[0].save(out, "WEBP", quality=quality, method=0, xmp=xmp, **(animation if len(pictures) > 1 else {}))
     return out.getvalue()
 
 
@@ -171,7 +185,8 @@ def _write_video(clip: Clip, path: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_poster(clip: Clip, path: Path) -> None:
-    path.write_bytes(encode_webp(clip.frames[len(clip.frames) // 2], quality=POSTER_QUALITY))
+    still = clip.frames[len(clip.frames) // 2]
+    path.write_bytes(encode_webp(still, quality=POSTER_QUALITY, xmp=provenance.XMP))
 
 
 def _publish(parts: list[Path], names: list[str], spec: JobSpec, folder: Path) -> Saved:

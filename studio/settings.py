@@ -24,6 +24,9 @@ class StudioSettings:
     output_dir: Path = field(default=Path("outputs"), metadata={"help": "folder for videos and the history"})
     preset_dir: Path = field(default=Path("presets"), metadata={"help": "folder of presets"})
     cache_dir: Path = field(default=Path("~/.cache/quintet"), metadata={"help": "folder for digests of weights files"})
+    certificate_dir: Path = field(
+        default=Path("~/.config/quintet"), metadata={"help": "folder of the certificate that signs videos"}
+    )
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata={"help": "auto takes a GPU when there is one"}
     )
@@ -54,7 +57,7 @@ class StudioSettings:
 
     def __post_init__(self) -> None:
         self.output_dir, self.cache_dir = self.output_dir.expanduser(), self.cache_dir.expanduser()
-        self.preset_dir = self.preset_dir.expanduser()
+        self.preset_dir, self.certificate_dir = self.preset_dir.expanduser(), self.certificate_dir.expanduser()
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}.")
         for name in ("max_queue", "memory_gb", "threads", "block_cache", "stop_seconds", "replicas"):

@@ -17,7 +17,12 @@ PACKAGES = ("models", "tests.fakes")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> StudioSettings:
-    return StudioSettings(output_dir=tmp_path / "outputs", cache_dir=tmp_path / "cache", preset_dir=PRESETS)
+    return StudioSettings(
+        output_dir=tmp_path / "outputs",
+        cache_dir=tmp_path / "cache",
+        preset_dir=PRESETS,
+        certificate_dir=tmp_path / "certificate",
+    )
 
 
 @pytest.fixture(scope="session")
