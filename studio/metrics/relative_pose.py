@@ -15,7 +15,7 @@ AS_GOOD = 1.1  # a flat scene fits several poses: those with at most this share 
 def angle_between(first: Float[np.ndarray, "*batch 3"], second: Float[np.ndarray, "*batch 3"]) -> np.ndarray:
     """Degrees, 0 to 180."""
     lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
-    return np.degrees(np.arccos(np.clip((first * second).sum(-1) / np.maximum(lengths, 1e-12), -1, 1)))
+    return np.asarray(np.degrees(np.arccos(np.clip((first * second).sum(-1) / np.maximum(lengths, 1e-12), -1, 1))))
 
 
 def angle_of(rotation: Float[np.ndarray, "3 3"]) -> float:
