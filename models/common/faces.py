@@ -21,7 +21,9 @@ TEMPLATE = np.array(
     dtype=np.float32,
 )
 TEMPLATE_FRAME = np.array([96, 112], dtype=np.float32)
-# labels of the parser that are not the face: background, ears, earring, neck, necklace, cloth, hat. Hair (17) stays.
+# some of CelebAMask-HQ's 19 labels, which face parsers use
+BACKGROUND, SKIN, NOSE, NECK, CLOTH, HAIR, HAT = 0, 1, 10, 14, 16, 17, 18
+# those that are not the face: background, ears, earring, neck, necklace, cloth, hat. Hair (17) stays.
 NOT_FACE = (0, 7, 8, 9, 14, 15, 16, 18)
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)

@@ -17,8 +17,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.common.faces import DetectedFace, align_face, parser_input
-from models.pocket.world.portraits import BACKGROUND, CLOTH, HAIR, HAT, NECK, NOSE, SKIN
+from models.common.faces import (
+    BACKGROUND,
+    CLOTH,
+    HAIR,
+    HAT,
+    NECK,
+    NOSE,
+    SKIN,
+    DetectedFace,
+    align_face,
+    parser_input,
+)
 
 WEIGHTS = Path(__file__).parent / "weights" / "faces"
 FOUND_SIDE, CELL = 96, 4  # the finder looks at a square of 96 pixels and answers for every 4 x 4 of them

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from models.common.faces import CLOTH, HAIR, HAT, NECK, NOSE, SKIN
 from models.pocket.world import cameras
 from models.pocket.world import scene as names
 from models.pocket.world.primitives import CENTRE, HALF, OWNER, ROTATION, primitives
 from models.pocket.world.scene import WALLS, Person, Scene
 from models.pocket.world.tracer import WALL, trace_clip
 
-# labels of CelebAMask-HQ's 19 classes, which face parsers use
-BACKGROUND, SKIN, NOSE, NECK, CLOTH, HAIR, HAT = 0, 1, 10, 14, 16, 17, 18
 HAIR_ROWS = {"short": 1, "long": 3, "curly": 3, "bald": 0}
 MOMENTS = 20  # of an action, from which a portrait takes one
 MOUTH_WIDTH = 0.30

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -211,3 +213,9 @@ def fake_analysis() -> SimpleNamespace:
         SimpleNamespace(bbox=f.box, kps=f.landmarks, embedding=f.identity) for f in TwoFaces().detect(np.empty(0))
     ]
     return SimpleNamespace(get=lambda image: faces)
+
+
+def test_the_pocket_front_end_needs_nothing_that_only_training_needs():
+    """numba draws the world and is not among the studio's requirements."""
+    code = "import sys; sys.modules['numba'] = None; import models.pocket.faces, models.echovideo.pipeline"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PRESETS.parents[1])
