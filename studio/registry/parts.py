@@ -40,12 +40,12 @@ class Workshop:
         module = self._built(source)
         dtype = shells.torch_dtype(source.compute)
         sources = _checked_names(module, source)
-        resident.attach(module, sources)
+        hardware = self._memory.hardware
+        resident.attach(module, sources, hardware.torch_device)
         tune(module, source.component, dtype, self._options)
         shell = shells.Shell(module, shells.buffer_bytes(module, dtype))
         self._memory.grow(resident, shell.buffer_bytes)
         resident.shells.append(shell)
-        hardware = self._memory.hardware
         where = hardware.torch_device if self._memory.present(resident) else "cpu"
         shells.place_buffers(module, where, dtype)
         shell.form = shells.form_of(module)

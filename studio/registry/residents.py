@@ -47,13 +47,16 @@ class Resident:
         """Where it computes, the shells' own buffers included."""
         return self.layout.bytes + sum(shell.buffer_bytes for shell in self.shells)
 
-    def attach(self, module: nn.Module, sources: dict[str, str]) -> None:
-        """Make the shared tensors the module's. `sources`: network's name -> name in the files."""
+    def attach(self, module: nn.Module, sources: dict[str, str], device: torch.device) -> None:
+        """Make the shared tensors the module's. `sources`: network's name -> name in the files.
+
+        Until they are bound they are on `device` in name only: a pipeline asks its networks where to put its inputs.
+        """
         parameters = dict(module.named_parameters(remove_duplicate=False))
         slots = {slot.name: slot for slot in self.layout.slots}
         for name, source in sources.items():
             if source not in self.tensors:
-                tensor = _placeholder(slots[source], torch.device("cpu"))
+                tensor = _placeholder(slots[source], device)
                 self.tensors[source] = nn.Parameter(tensor, requires_grad=False) if name in parameters else tensor
                 if self._bound is not None:
                     self.tensors[source].data = slot_view(self._bound, slots[source])

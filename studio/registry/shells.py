@@ -78,7 +78,9 @@ def attach(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             state |= dict.fromkeys(names, tensors[present])
     module.load_state_dict(state, strict=True, assign=True)
     module.requires_grad_(False)
-    left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
+    given = {id(tensor) for tensor in state.values()}
+    everything = [*module.named_parameters(), *module.named_buffers()]
+    left = [name for name, tensor in everything if tensor.is_meta and id(tensor) not in given]
     assert not left, f"still on meta: {left}"
 
 

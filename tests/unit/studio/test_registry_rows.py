@@ -84,6 +84,29 @@ def test_a_job_too_large_at_once_runs_stage_by_stage(folder, answers, sizes, sep
     assert device.live == device.host_live == 0
 
 
+def test_a_network_that_is_not_there_yet_says_where_it_will_compute(folder, sizes):
+    """Pipelines put their inputs where their networks are; in an early stage the later ones are not there."""
+    device = CountingDevice(max(sizes.values()))
+    device.torch_device = torch.device("meta")
+    registry = registry_with(hardware=device, options=Options(streaming=False))
+    with registry.acquire(recipe(folder, "m", "text", "one")) as pipeline:
+        weight = pipeline.parts["one"].embed.weight
+        assert (weight.device.type, weight.dtype, weight.shape) == ("meta", torch.float32, (4, 32))
+
+
+def test_what_cannot_be_written_down_costs_no_job(folder, answers, tmp_path, monkeypatch, caplog):
+    import tempfile
+
+    def full(**_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    registry = registry_with(cache_dir=tmp_path, hardware=CountingDevice(GENEROUS))
+    with registry.acquire(recipe(folder, "m", "one")) as pipeline:
+        assert correct(pipeline, answers, "one")
+    assert "digests are not kept" in caplog.text
+
+
 def test_a_network_larger_than_the_device_passes_through_it_block_by_block(folder, answers, sizes):
     budget = int(sizes["one"] * 0.6)
     device = CountingDevice(budget)
