@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     settings = "Every setting of the studio is a flag too, for example --device cpu."
     parser = Parser(prog="python -m studio", description=(__doc__ or "").splitlines()[0], epilog=settings)
-    commands = parser.add_subparsers(required=True, metavar="generate | list | serve | weights")
+    commands = parser.add_subparsers(required=True, metavar="generate | list | serve | inspect | weights")
     generate = commands.add_parser("generate", help="make a video", epilog=settings)
     generate.add_argument("method", metavar="METHOD", help="a name from `list`")
     generate.add_argument("--preset", metavar="NAME", help="the method's first preset by default")
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_list)
     serve = commands.add_parser("serve", help="open the page", epilog=settings)
     serve.set_defaults(run=_serve)
+    inspect = commands.add_parser("inspect", help="what marks and settings a file carries", epilog=settings)
+    inspect.add_argument("file", type=Path, metavar="FILE")
+    inspect.add_argument("--clean-copy", type=Path, metavar="OUT.mp4", help="write it without settings; marks stay")
+    inspect.set_defaults(run=_inspect)
     weights = commands.add_parser("weights", help="what full weights need; fetch, check and free them")
     _add_weights(weights.add_subparsers(required=True, metavar="list | get | verify | free"), settings)
     return parser
@@ -102,6 +106,21 @@ def _list(arguments: argparse.Namespace, rest: list[str]) -> int:
         print(f"{preset.method.name} --preset {preset.name}: {preset.title}")
         for name, info in request_fields(preset.method.request).items():
             print(f"    {name}={getattr(preset.request, name)}  {info.help}")
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace, rest: list[str]) -> int:
+    from studio import provenance
+    from studio.provenance.report import lines, summary
+    from studio.settings import load_settings
+
+    certificates = load_settings(rest).certificate_dir
+    findings = provenance.inspect(arguments.file, certificates)
+    print(summary(findings))
+    for title, words, _ in lines(findings):
+        print(f"{title}: {words}")
+    if arguments.clean_copy:
+        provenance.clean_copy(arguments.file, arguments.clean_copy, certificates)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,8 +13,10 @@ from studio.executors import Executor
 from studio.history import History
 from studio.jobs import JobQueue
 from studio.presets import Preset
+from studio.settings import StudioSettings
 from studio.ui.compare_tab import CompareTab
 from studio.ui.gallery_tab import GalleryTab
+from studio.ui.inspect_tab import InspectTab
 from studio.ui.memory_panel import MemoryPanel
 from studio.ui.method_tab import MethodTab
 from studio.ui.visitor import visitor_name, visitor_state
@@ -22,6 +25,7 @@ from studio.weights.downloads import Downloads
 TITLE = "Quintet"
 LINE = "Describe a scene and watch the video appear, step by step."
 HEADER = f'<header class="q-header"><h1>{TITLE}</h1><p>{LINE}</p></header>'
+DEFAULT_CERTIFICATES = StudioSettings().certificate_dir
 CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers load; the results themselves stay
 
 
@@ -31,6 +35,7 @@ def build_app(
     history: History,
     downloads: Downloads | None = None,
     executor: Executor | None = None,
+    certificates: Path = DEFAULT_CERTIFICATES,
 ) -> gr.Blocks:
     """The page over these presets. Nothing is computed here: jobs go to the queue."""
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
@@ -43,7 +48,9 @@ def build_app(
             compare = CompareTab(presets, jobs, history, visitor)
             methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
             past = GalleryTab(history, presets, visitor)
+            inspect = InspectTab(presets, certificates)
         past.connect(tabs, methods, compare)
+        inspect.connect(tabs, methods)
         if executor is not None:
             MemoryPanel(executor).connect(page)
         known = page.load(visitor_name, visitor, visitor, **quiet)

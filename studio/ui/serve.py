@@ -46,7 +46,7 @@ def _serve(settings: StudioSettings) -> None:
         if settings.executor == "zerogpu":  # in this thread, before the page opens
             executor.warm([preset.recipe for preset in presets.values() if preset.name == FAVOURITE])
         downloads = Downloads(Library(settings.cache_dir), is_private(settings))
-        page = build_app(presets, jobs, history, downloads, executor)
+        page = build_app(presets, jobs, history, downloads, executor, settings.certificate_dir)
         page.queue(default_concurrency_limit=None)
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)

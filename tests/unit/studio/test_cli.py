@@ -6,9 +6,13 @@ import sys
 
 import pytest
 
-from studio import cli
+from models.method import Clip, Recipe
+from studio import cli, outputs
+from studio.events import JobSpec
 from studio.outputs import read_settings
+from tests.fakes.sketch import SketchRequest
 from tests.unit.studio.conftest import PRESETS
+from tests.unit.studio.test_provenance import render
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +20,7 @@ def fake_method(monkeypatch, tmp_path):
     monkeypatch.setenv("QUINTET_PRESET_DIR", str(PRESETS))
     monkeypatch.setenv("QUINTET_METHOD_PACKAGES", "models,tests.fakes")
     monkeypatch.setenv("QUINTET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("QUINTET_CERTIFICATE_DIR", str(tmp_path / "certificate"))
 
 
 def test_generate_writes_the_named_file_and_names_it(tmp_path, capsys):
@@ -93,3 +98,17 @@ heavy = {"torch", "diffusers", "transformers", "numpy", "av", "gradio"} & set(sy
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_inspect_tells_the_marks_and_makes_a_clean_copy(tmp_path, capsys):
+    video, clean = tmp_path / "v.mp4", tmp_path / "clean.mp4"
+    spec = JobSpec("job", "p", "sketch", SketchRequest(), Recipe("sketch", "", ()), video)
+    outputs.save([Clip(render(1, frames=4), 8)], spec, tmp_path, None, tmp_path / "certificate")
+    flags = ["--certificate-dir", str(tmp_path / "certificate")]
+    assert cli.main(["inspect", str(video), "--clean-copy", str(clean), *flags]) == 0
+    said = capsys.readouterr().out
+    assert "This was generated" in said and "signed by this installation" in said and "seed" in said
+    assert cli.main(["inspect", str(clean), *flags]) == 0
+    assert "Settings: None, or removed." in capsys.readouterr().out
+    assert cli.main(["inspect", str(tmp_path / "gone.mp4"), *flags]) == 2
+    assert "no file" in capsys.readouterr().err
