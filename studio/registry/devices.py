@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -193,10 +193,11 @@ class Cuda:
     def allocate_host(self, size: int) -> Tensor:
         buffer = torch.empty(size, dtype=torch.uint8)
         # torch's own pinned allocator rounds up to a power of two: 10 GiB would take 16
-        runtime = torch.cuda.cudart()
-        address = buffer.data_ptr()
-        if size and runtime is not None and int(runtime.cudaHostRegister(address, size, 0)) == 0:
-            weakref.finalize(buffer.untyped_storage(), runtime.cudaHostUnregister, address)
+        with contextlib.suppress(RuntimeError, AssertionError):  # before a lent GPU is there, nothing can be locked
+            runtime: Any = torch.cuda.cudart()
+            address = buffer.data_ptr()
+            if size and int(runtime.cudaHostRegister(address, size, 0)) == 0:
+                weakref.finalize(buffer.untyped_storage(), runtime.cudaHostUnregister, address)
         return buffer
 
     def allocate(self, size: int) -> Tensor:
