@@ -11,6 +11,7 @@ at their true places: a look is learned as well from them, in half the time; the
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -277,6 +278,8 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
         save()
         average.copy_to(lora)
         lora.save(output)
+        facts = {"recipe": "customvideox train", "base": str(base), "steps": run.step, "samples": run.samples}
+        (output / "training.json").write_text(json.dumps(facts) + "\n")
 
 
 def main() -> None:
