@@ -8,3 +8,7 @@ element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-action]");
   if (button) trigger("click", { action: button.dataset.action, id: button.dataset.id });
 });
+// A box that was touched follows its property, not its attribute, which is all that an update of the page changes.
+watch("value", () => {
+  for (const box of element.querySelectorAll("input[type=checkbox]")) box.checked = box.hasAttribute("checked");
+});

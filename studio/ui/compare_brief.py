@@ -35,6 +35,9 @@ from studio.ui.media import cached, file_url
 
 SCRIPT = Path(__file__).with_name("compare.js").read_text(encoding="utf-8")
 PICTURES: tuple[Role, ...] = ("person", "subject")
+# What is ticked when the button is pressed counts, also while an earlier tick is still on its way.
+TICKED = """(visitor, chosen, ...rest) =>
+  [visitor, [...document.querySelectorAll(".q-matrix input:checked")].map((box) => box.value), ...rest]"""
 AT_FIRST = 2  # ticked when the page opens, so that one press compares
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -54,7 +57,7 @@ class BriefForm:
             self.run = gr.Button("Compare", variant="primary", elem_classes="q-generate")
             self.stop = gr.Button("Stop all", interactive=False, elem_classes="q-stop")
         self.alert = gr.HTML("", apply_default_css=False)
-        self.chosen = gr.State(list(self._first_choice()))
+        self.chosen = gr.JSON(list(self._first_choice()), visible=False)
         self.cost = gr.HTML(compare_view.told(" "), apply_default_css=False)
         self.methods = gr.HTML(self._matrix(self._opening(), self._first_choice()), js_on_load=SCRIPT,
                                apply_default_css=False)  # fmt: skip
@@ -121,7 +124,13 @@ class BriefForm:
 
     def on_change(self, *shown: Any) -> dict[Any, Any]:
         """Redraw who can take the brief and what the plan costs."""
-        return self.drawn(shown[0], shown)
+        return self.drawn(shown[0] or [], shown)
+
+    def ticked(self, chosen: Sequence[str], shown: Sequence[Any]) -> dict[Any, Any]:
+        """After a tick: the cost; the list itself shows the tick already."""
+        updates = self.drawn(chosen, shown)
+        updates.pop(self.methods, None)
+        return updates
 
     def drawn(self, chosen: Sequence[str], shown: Sequence[Any]) -> dict[Any, Any]:
         try:
@@ -149,7 +158,7 @@ class BriefForm:
         chosen, row_name, row_words, column_name, column_words, consent = shown[0], *shown[7:12]
         if self._is_own(shown[4]) and not consent:
             raise ValueError("A face of your own needs the tick below it: you have the right to use it.")
-        ticked = [key for key in self.known if key in chosen]
+        ticked = [key for key in self.known if key in (chosen or [])]
         if not ticked:
             raise ValueError("Nothing is chosen. Tick at least one method.")
         owners = [self.known[key] for key in ticked]

@@ -12,14 +12,15 @@ from typing import Any
 
 import gradio as gr
 
-from studio.compare import CellState, Comparison, Comparisons, Costs, Votes, pair
+from studio.compare import CellState, Comparison, Comparisons, Costs, Numbers, Votes, pair
 from studio.compare.record import RUNNING
-from studio.events import StudioError
+from studio.events import Progress, StudioError
 from studio.history import History
 from studio.jobs import JobQueue
+from studio.metrics import METRICS
 from studio.presets import Preset
-from studio.ui import cards, compare_blind, compare_view, player, stage
-from studio.ui.compare_brief import QUIET, BriefForm
+from studio.ui import cards, compare_blind, compare_numbers, compare_view, player, stage
+from studio.ui.compare_brief import QUIET, TICKED, BriefForm
 from studio.ui.compare_bundle import BundleBox
 from studio.ui.moments import clip_names, facts
 from studio.ui.visitor import visitor_name
@@ -30,6 +31,8 @@ TO_RESULT = """() => {
   if (innerWidth <= 900) document.querySelector(".q-outcome").scrollIntoView({ behavior: "smooth" });
 }"""
 Updates = dict[Any, Any]
+CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}
+FIRST_CURVE = next(iter(CURVES))
 NOTHING = stage.words("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
 
 
@@ -43,7 +46,7 @@ class CompareTab:
         self.presets, self.visitor = presets, visitor
         self.made = Comparisons(folder / "comparisons", jobs, history, presets)
         self.votes = Votes(folder / "votes.jsonl")
-        self.costs, self.history = Costs(history), history
+        self.costs, self.history, self.numbers = Costs(history), history, Numbers()
         with gr.Tab("Compare", id="compare") as self.tab, gr.Row(elem_classes="q-compare"):
             with gr.Column(elem_classes="q-brief"):
                 self.form = BriefForm(presets, self.costs)
@@ -64,6 +67,9 @@ class CompareTab:
             self.blind = gr.Button("Blind round", size="sm", visible=False)
             self.open = gr.Button("Show names", size="sm", visible=False)
         self.grid = gr.HTML("", js_on_load=cards.SCRIPT, apply_default_css=False)
+        with gr.Accordion("Numbers", open=True, visible=False) as self.figures:
+            self.curve = gr.Dropdown(list(CURVES), value=FIRST_CURVE, label="Curve under the player")
+            self.table = gr.HTML("", apply_default_css=False)
         self.bundle = BundleBox(self.made, self.history)
 
     @property
@@ -71,20 +77,21 @@ class CompareTab:
         """Everything a handler of this tab may change."""
         return [
             self.visitor, self.comparison, self.shown, self.round, self.drawn, self.timer, self.player, self.ballot,
-            self.reveal, self.blind, self.open, self.grid, self.bundle.said, self.form.run, self.form.stop,
-            *self.form.outputs,
+            self.reveal, self.blind, self.open, self.grid, self.figures, self.table, self.bundle.said,
+            self.form.run, self.form.stop, *self.form.outputs,
         ]  # fmt: skip
 
     def connect(self, known: Any) -> None:
         """Wire the buttons; `known` is the event after which the visitor has a name."""
         self.form.connect(self.tab)
-        held = [self.visitor, self.comparison, self.shown, self.round, self.drawn]
-        self.form.run.click(self.on_run, [self.visitor, *self.form.inputs], self.outputs, **QUIET)
+        held = [self.visitor, self.comparison, self.shown, self.round, self.drawn, self.curve]
+        self.form.run.click(self.on_run, [self.visitor, *self.form.inputs], self.outputs, js=TICKED, **QUIET)
         self.form.run.click(None, None, None, js=TO_RESULT)
         self.form.methods.click(self.on_methods, [self.visitor, *self.form.inputs], self.outputs, **QUIET)
         self.form.stop.click(self.on_stop, held[:2], None, **QUIET)
         self.timer.tick(self.on_tick, held, self.outputs, **QUIET)
         self.grid.click(self.on_cell, held, self.outputs, **QUIET)
+        self.curve.change(self.on_curve, held, self.outputs, **QUIET)
         self.blind.click(self.on_blind, held, self.outputs, **QUIET)
         self.open.click(self.on_open, held, self.outputs, **QUIET)
         for choice, button in zip(compare_blind.CHOICES, self.choices, strict=True):
@@ -106,7 +113,7 @@ class CompareTab:
             both = list(pair(self.form.known, key)) if key in self.form.known else []
             return self._run(stored, [both, *shown[1:]])
         ticked = [str(key) for key in getattr(click, "keys", []) or [] if key in self.form.known]
-        return self.form.drawn(ticked, shown)
+        return self.form.ticked(ticked, shown)
 
     def on_run(self, stored: Any, *shown: Any) -> Updates:
         return self._run(stored, shown)
@@ -116,14 +123,20 @@ class CompareTab:
         if comparison is not None and owner:
             self.made.stop(comparison, owner)
 
-    def on_tick(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any) -> Updates:
+    def on_tick(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
         comparison = self._find(owner, id)
         if comparison is None or owner is None:
             return {self.timer: gr.Timer(active=False)}
-        return self._draw(comparison, owner, shown, turn, drawn)
+        return self._draw(comparison, owner, shown, turn, drawn, curve)
+
+    def on_curve(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
+        comparison = self._find(owner, id)
+        if comparison is None or owner is None:
+            return {self.drawn: None}
+        return self._draw(comparison, owner, shown, turn, None, curve)
 
     def on_cell(
-        self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, click: gr.EventData
+        self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str, click: gr.EventData
     ) -> Updates:
         """Stop a cell, make it again, or take it in or out of the player."""
         comparison = self._find(owner, id)
@@ -140,9 +153,9 @@ class CompareTab:
                 return {self.form.alert: _alert(str(error))}
         elif action == "show":
             shown = self._toggled(comparison, owner, shown, index)
-        return {self.shown: shown} | self._draw(comparison, owner, shown, turn, None)
+        return {self.shown: shown} | self._draw(comparison, owner, shown, turn, None, curve)
 
-    def on_blind(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any) -> Updates:
+    def on_blind(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
         comparison = self._find(owner, id)
         if comparison is None or owner is None:
             return {self.round: None}
@@ -156,15 +169,18 @@ class CompareTab:
             self.ballot: gr.Row(visible=True),
             self.reveal: "",
             self.grid: "",
+            self.figures: gr.Accordion(visible=False),
             self.blind: gr.Button(visible=False),
             self.open: gr.Button(visible=True),
             self.drawn: None,
         }
 
-    def on_open(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any) -> Updates:
+    def on_open(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
         """Leave the blind round without a vote."""
         comparison = self._find(owner, id)
-        return {self.round: None} if comparison is None or owner is None else self.opened(comparison, owner, shown)
+        return (
+            {self.round: None} if comparison is None or owner is None else self.opened(comparison, owner, shown, curve)
+        )
 
     def on_save(self, owner: str | None, id: str | None, inside: bool, person: str | None, subject: str | None) -> str:
         pictures = {"person": person, "subject": subject} if inside else {}
@@ -178,20 +194,22 @@ class CompareTab:
             return {self.bundle.said: found}
         return {self.visitor: owner, self.bundle.said: ""} | self.opened(found, owner)
 
-    def opened(self, comparison: Comparison, owner: str, shown: Any = None) -> Updates:
+    def opened(self, comparison: Comparison, owner: str, shown: Any = None, curve: str = FIRST_CURVE) -> Updates:
         """A comparison on the page, names and all."""
         start: Updates = {self.comparison: comparison.id, self.shown: shown, self.round: None, self.reveal: ""}
-        return start | {self.ballot: gr.Row(visible=False)} | self._draw(comparison, owner, shown, None, None)
+        return start | {self.ballot: gr.Row(visible=False)} | self._draw(comparison, owner, shown, None, None, curve)
 
     def _voter(self, choice: str) -> Any:
-        def vote(owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any) -> Updates:
+        def vote(owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
             comparison = self._find(owner, id)
             if comparison is None or owner is None or turn is None:
                 return {self.round: None}
             told = compare_blind.cast(self.votes, owner, turn, self.made.states(comparison, owner), choice)
-            after = self.opened(comparison, owner, shown)
+            after = self.opened(comparison, owner, shown, curve)
             pair = [turn.left, turn.right]
-            return after | self._draw(comparison, owner, pair, None, None) | {self.reveal: told, self.shown: pair}
+            return (
+                after | self._draw(comparison, owner, pair, None, None, curve) | {self.reveal: told, self.shown: pair}
+            )
 
         return vote
 
@@ -206,28 +224,50 @@ class CompareTab:
     def _find(self, owner: str | None, id: str | None) -> Comparison | None:
         return self.made.get(id, owner) if owner and id else None
 
-    def _draw(self, comparison: Comparison, owner: str, shown: Any, turn: Any, drawn: Any) -> Updates:
+    def _draw(self, comparison: Comparison, owner: str, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
         states = self.made.states(comparison, owner)
         running = any(state.state in RUNNING for state in states)
-        now = [(state.state, repr(state.event)[:200], id(state.preview)) for state in states]
+        # the cores belong to the videos while any is made
+        scores = {} if running else {i: self.numbers.of(state, self.presets) for i, state in enumerate(states)}
+        pending = any(found is None for found in scores.values())
+        now = [[_mark(state) for state in states], [index for index, found in scores.items() if found]]
+        timer = gr.Timer(active=running or pending)
         if now == drawn:
-            return {self.timer: gr.Timer(active=running)}
+            return {self.timer: timer}
         updates: Updates = {
             self.drawn: now,
-            self.timer: gr.Timer(active=running),
+            self.timer: timer,
             self.form.run: gr.Button(interactive=not running),
             self.form.stop: gr.Button(interactive=running),
         }
         if turn is not None:  # a blind round stays closed while other cells go on
-            return updates
+            return updates | {self.figures: gr.Accordion(visible=False)}
         places = self._places(states, shown)
         ready = sum(state.state == "finished" for state in states)
         return updates | {
-            self.player: self._player(comparison, states, places),
+            self.player: self._player(comparison, states, places, scores, curve),
             self.grid: compare_view.grid(comparison, states, places),
+            self.table: self._table(comparison, states, scores, pending),
+            self.figures: gr.Accordion(visible=ready > 0 and not running),
             self.blind: gr.Button(visible=ready > 1),
             self.open: gr.Button(visible=False),
         }
+
+    def _table(
+        self, comparison: Comparison, states: Sequence[CellState], scores: Mapping[int, Any], pending: bool
+    ) -> str:
+        labels, rows, clips = [], [], []
+        for index, found in scores.items():
+            for number, clip in enumerate(found or []):
+                several = f" · {number + 1}" if len(found) > 1 else ""
+                labels.append(states[index].member.label + several)
+                rows.append(states[index].member.row)
+                clips.append(clip)
+        waiting = '<p class="q-told" role="status">Measuring the clips …</p>' if pending else ""
+        if not clips:
+            return waiting
+        drawn = compare_numbers.table(labels, clips)
+        return waiting + drawn + compare_numbers.by_seed(comparison.rows, rows, clips)
 
     def _places(self, states: Sequence[CellState], shown: Any) -> list[int]:
         """Cells in the player, as many as it can hold."""
@@ -251,7 +291,10 @@ class CompareTab:
             places.pop(0)
         return places
 
-    def _player(self, comparison: Comparison, states: Sequence[CellState], places: Sequence[int]) -> str:
+    def _player(
+        self, comparison: Comparison, states: Sequence[CellState], places: Sequence[int], scores: Mapping[int, Any],
+        curve: str,
+    ) -> str:  # fmt: skip
         paths, labels, lines = [], [], []
         for state in (states[place] for place in places):
             names = clip_names(state.paths) if len(state.paths) > 1 else [""]
@@ -262,9 +305,17 @@ class CompareTab:
             lines += [line] * len(state.paths)
         if not paths:
             return _empty()
-        return f'<p class="q-prompt">{escape(comparison.title)}</p>' + player.draw(
-            paths, labels, player.Options(facts=tuple(lines), name=f"Comparison: {comparison.title}")
-        )
+        measured = [clip for place in places for clip in scores.get(place) or []]
+        drawn = compare_numbers.curves(measured, [CURVES[curve]]) if len(measured) == len(paths) else ()
+        options = player.Options(facts=tuple(lines), curves=drawn, name=f"Comparison: {comparison.title}")
+        return f'<p class="q-prompt">{escape(comparison.title)}</p>' + player.draw(paths, labels, options)
+
+
+def _mark(state: CellState) -> tuple[Any, ...]:
+    """What of a cell is on the page, small enough to compare at every tick."""
+    event = state.event
+    told = (event.stage, event.index, bool(event.preview)) if isinstance(event, Progress) else repr(event)
+    return state.state, state.member.job, told
 
 
 def _empty() -> str:

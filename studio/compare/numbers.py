@@ -1,0 +1,137 @@
+"""The metrics of finished clips, computed in a process of their own: the page's process never imports OpenCV or torch.
+
+It asks for nothing while videos are made, waits for nobody, and forgets what it knew when the studio ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.method import Clip, request_fields
+from studio.compare.brief import role_of
+from studio.compare.record import CellState
+from studio.metrics.score import Score
+from studio.outputs import read_settings
+from studio.presets import FAVOURITE, Preset
+
+KEPT = 500  # measured jobs, the oldest go first
+logger = logging.getLogger(__name__)
+ClipScores = dict[str, Score]  # of one clip, by metric
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One job's clips and what is known of them; what the other process needs, and no more."""
+
+    paths: tuple[Path, ...]
+    facts: tuple[tuple[str, Any], ...]
+
+
+class Numbers:
+    """Asked again and again by the page; answers at once with what is known."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._known: dict[tuple[Any, ...], Future[list[ClipScores]]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, state: CellState, presets: Mapping[str, Preset]) -> list[ClipScores] | None:
+        """Scores of each clip of a finished cell; None while they are computed. Empty when they cannot be."""
+        asked = asked_of(state, presets)
+        if asked is None:
+            return []
+        key = tuple((str(path), path.stat().st_mtime_ns) for path in asked.paths)
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = self._start(asked)
+                while len(self._known) > KEPT:
+                    self._known.pop(next(iter(self._known)))
+            answer = self._known[key]
+        if not answer.done():
+            return None
+        error = answer.exception()
+        if error is not None:
+            logger.warning("the numbers of %s cannot be computed: %s", asked.paths[0].name, error)
+            return []
+        return answer.result()
+
+    def close(self) -> None:
+        """End the process; what it was computing is lost."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, asked: Asked) -> Future[list[ClipScores]]:
+        try:
+            return self._submit(asked)
+        except RuntimeError:  # the process died; a new one takes over, and the next question is asked again
+            self._pool = None
+            return self._submit(asked)
+
+    def _submit(self, asked: Asked) -> Future[list[ClipScores]]:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_settle)
+        return self._pool.submit(measure_files, asked)
+
+
+def asked_of(state: CellState, presets: Mapping[str, Preset]) -> Asked | None:
+    """What to measure of a cell, or None when it has no clips any more."""
+    if state.state != "finished" or not state.paths or not all(path.is_file() for path in state.paths):
+        return None
+    facts: dict[str, Any] = {"prompt": str(state.member.request.get("prompt", "")), "seconds": state.seconds}
+    facts["world"] = state.member.preset.endswith(f"/{FAVOURITE}")
+    preset = presets.get(state.member.preset)
+    for name, info in request_fields(preset.method.request).items() if preset else ():
+        role, value = role_of(name, info), state.member.request.get(name)
+        if role in ("person", "subject") and value and Path(value).is_file():
+            facts["face" if role == "person" else "subject"] = Path(value)
+    with contextlib.suppress(ValueError):
+        facts["peak_memory_mb"] = read_settings(state.paths[0]).get("peak_memory_mb")
+    return Asked(state.paths, tuple(facts.items()))
+
+
+def measure_files(asked: Asked) -> list[ClipScores]:
+    """Runs in the other process."""
+    from studio.metrics import Facts, measure
+
+    clips = [_read(path) for path in asked.paths]
+    scores = measure(clips, Facts(**dict(asked.facts)))
+    by_clip: dict[str, ClipScores] = {clip.name: {} for clip in clips}
+    for score in scores:
+        by_clip[score.clip][score.metric] = score
+    return list(by_clip.values())
+
+
+def _read(path: Path) -> Clip:
+    import av
+    import numpy as np
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(stream)])
+        return Clip(frames, float(stream.average_rate or 8), path.stem)
+
+
+def _settle() -> None:
+    """Give way to the videos that are made, take one core, and end with the studio however it ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(10)
+    threading.Thread(target=_end_with_parent, name="end with the studio", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
