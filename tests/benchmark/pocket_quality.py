@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from models.pocket.judge import QUESTIONS, UNKNOWN, Judge, answers, load_judge, truth
 from models.pocket.world import Scene, caption, sample_scene
+from studio.metrics.intervals import share
 from studio.presets import Preset, parse_values, preset_for, request_with
 from studio.registry import Registry
 
@@ -30,15 +30,6 @@ FIRST_SEED = 1_000_000  # far from every scene used for training and for choosin
 def scenes_of(kind: str, count: int, split: str) -> list[Scene]:
     people = {"solids": 0.0, "people": 1.0}[kind]
     return [sample_scene(FIRST_SEED + i, split, people) for i in range(count)]
-
-
-def wilson(right: int, asked: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson 1927)."""
-    if asked == 0:
-        return 0.0, 1.0
-    z, p = 1.96, right / asked
-    centre, spread = p + z * z / (2 * asked), z * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
-    return (centre - spread) / (1 + z * z / asked), (centre + spread) / (1 + z * z / asked)
 
 
 def marks(judge: Judge, frames: np.ndarray, scene: Scene) -> dict[str, bool]:
@@ -79,10 +70,11 @@ def table(scores: dict[str, list[bool]], ceiling: dict[str, float]) -> list[dict
     rows = []
     for question in QUESTIONS:
         if right := scores.get(question):
-            low, high = wilson(sum(right), len(right))
+            interval = share(sum(right), len(right))
             rows.append({
-                "question": question, "clips": len(right), "right": round(sum(right) / len(right), 3),
-                "low": round(low, 3), "high": round(high, 3), "judge": round(ceiling.get(question, 0.0), 3),
+                "question": question, "clips": len(right), "right": round(interval.value, 3),
+                "low": round(interval.low, 3), "high": round(interval.high, 3),
+                "judge": round(ceiling.get(question, 0.0), 3),
             })  # fmt: skip
     return rows
 
