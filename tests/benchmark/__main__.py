@@ -14,6 +14,8 @@ BENCHMARKS = {
     "echovideo_step": "tests.benchmark.echovideo_step",
     "customvideox_step": "tests.benchmark.customvideox_step",
     "pocket_quality": "tests.benchmark.pocket_quality",
+    "metric_truth": "tests.benchmark.metric_truth",
+    "watermark": "tests.benchmark.watermark",
 }
 
 
