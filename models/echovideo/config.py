@@ -151,12 +151,16 @@ BISENET_SUM = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
 CONVERSIONS = (
     Conversion(
         "weights/echovideo/vision",
-        "models.echovideo.convert:convert_vision",
+        "models.echovideo.convert:convert_release",
         {
+            "transformer": Published(
+                "hub:bytedance-research/EchoVideo@main:transformer",
+                ("config.json", "diffusion_pytorch_model-*.safetensors"),
+            ),
             "siglip": Published(
                 "hub:google/siglip-base-patch16-224@7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed",
                 ("config.json", "model.safetensors"),
-            )
+            ),
         },
     ),
     Conversion(

@@ -63,6 +63,18 @@ def convert_vision(siglip: Path, output: Path) -> Renamed:
     return renamed
 
 
+def convert_release(transformer: Path, siglip: Path, output: Path) -> Renamed:
+    """Check the released transformer, which is used as it is, then write the vision tower."""
+    check_transformer(transformer)
+    return convert_vision(siglip, output)
+
+
+def check_transformer(folder: Path) -> Renamed:
+    """ConversionError unless every name and shape of the folder is the network's."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return transformer_sources(FolderTensors(folder), config)
+
+
 class FolderTensors(Mapping[str, Tensor]):
     """The tensors of a folder's safetensors files, read one at a time."""
 
@@ -94,8 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     vision.add_argument("output", type=Path)
     options = parser.parse_args(argv)
     if options.command == "check":
-        config = json.loads((options.folder / "config.json").read_text(encoding="utf-8"))
-        renamed = transformer_sources(FolderTensors(options.folder), config)
+        renamed = check_transformer(options.folder)
         print(f"transformer: all {len(renamed.sources)} tensors are the network's")
         return
     renamed = convert_vision(options.folder, options.output)
