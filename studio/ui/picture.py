@@ -15,7 +15,7 @@ from studio.jobs import JobQueue
 from studio.presets import Preset
 from studio.ui import cards
 from studio.ui.controls import Form
-from studio.ui.media import data_uri, file_url
+from studio.ui.media import cached, data_uri, file_url
 
 LOOKING = '<p class="q-told">Looking at the picture …</p>'
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
@@ -57,10 +57,11 @@ class PictureField:
         return self.form.components.get(self.info.chooses)
 
     def connect(self, tab: gr.Tab) -> None:
-        self.offered.click(self.on_shelf, None, self.image, **QUIET)
+        chosen = [] if self.choice is None else [self.choice]
+        self.offered.click(self.on_shelf, None, [self.image, *chosen], **QUIET)
         self.image.change(self.on_change, self.image, self.consent, **QUIET)
         if self.choice is not None:  # a new picture has other faces; a click or "use these settings" chooses again
-            self.image.upload(lambda: 0, None, self.choice, **QUIET)
+            self.image.input(lambda: 0, None, self.choice, **QUIET)
         if not self.info.inspected:
             return
         chosen = [self.choice] if self.choice is not None else []
@@ -93,10 +94,13 @@ class PictureField:
         """True for a person's own picture in a field that asks for agreement."""
         return bool(self.info.consent) and picture is not None and self.origin(picture) not in self.shelf
 
-    def on_shelf(self, click: gr.EventData) -> Any:
+    def on_shelf(self, click: gr.EventData) -> dict[Any, Any]:
+        """The picture, as a copy that the page may load, with nobody chosen in it yet."""
         index = str(getattr(click, "id", ""))
-        known = {str(number): str(path) for number, path in enumerate(self.shelf)}
-        return known.get(index, gr.skip())
+        known = {str(number): path for number, path in enumerate(self.shelf)}
+        if index not in known:
+            return {self.image: gr.skip()}
+        return {self.image: cached(known[index])} | ({} if self.choice is None else {self.choice: 0})
 
     def on_change(self, picture: str | None) -> Any:
         return gr.update(visible=self.needs_consent(Path(picture) if picture else None))

@@ -81,6 +81,10 @@ def test_of_several_faces_one_is_chosen_by_a_click(tab, portrait_studio):
     assert not tab.panel.get_by_label(CONSENT).is_visible()
     tab.finish()
     assert made(portrait_studio)["which"] == 2
+    tab.panel.get_by_role("button", name="Ada").first.click()
+    tab.panel.locator(".q-seen .q-face:not(button)").wait_for()
+    tab.finish()  # the choice was of a face in another picture
+    assert made(portrait_studio)["which"] == 0
 
 
 def test_a_person_s_own_picture_needs_a_tick_and_is_written_nowhere(tab, portrait_studio, tmp_path):
