@@ -72,3 +72,28 @@ def test_an_update_changes_the_cross_view_modules_only(kind):
     assert np.all(np.isfinite(losses))
     changed = {name for name, parameter in unet.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed == {name for name in before if ".cross_view." in name}
+
+
+def test_synchronised_and_alone_differ_only_once_the_modules_have_learnt():
+    parts = tiny.cvd_parts()
+    trainer = SynchronizationTrainer(
+        parts["unet"], parts["pose_encoder"], parts["vae"], parts["scheduler"], torch.Generator(), CvdTraining()
+    )
+    for name, parameter in parts["unet"].named_parameters():
+        if ".cross_view.proj_out" in name:
+            torch.nn.init.zeros_(parameter)
+    text = torch.randn(1, 5, tiny.TEXT_DIM)
+
+    def both() -> list[float]:
+        losses = []
+        for together in (True, False):
+            trainer.generator.manual_seed(2)
+            losses.append(trainer.loss(static_pair(), text, torch.zeros_like(text), synchronized=together).item())
+        return losses
+
+    together, alone = both()
+    assert together == pytest.approx(alone, rel=1e-5)
+    for _ in range(3):
+        trainer.step([static_pair()], text, torch.zeros_like(text))
+    together, alone = both()
+    assert together != pytest.approx(alone, rel=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,26 @@ def test_dino_features_are_patch_tokens_of_the_papers_layers():
     assert [tuple(f.shape) for f in features] == [(2, 4, 12)] * 4
 
 
+def new_trainer(kind: str, settings: McmTraining) -> MotionConsistencyTrainer:
+    torch.manual_seed(0)
+    unet, parts = TEACHERS[kind](), tiny.frame_parts()
+    vae = parts["vae"].requires_grad_(False)
+    features = EncoderFeatures(vae)
+    discriminator = ProjectedDiscriminator(features.channels, tiny.TEXT_DIM, range(len(features.channels)))
+    return MotionConsistencyTrainer(
+        unet, NoiseSchedule.of(parts["scheduler"]), lambda z: vae.decode(z / vae.config.scaling_factor).sample,
+        features, discriminator, torch.Generator().manual_seed(0), settings,
+    )  # fmt: skip
+
+
+def new_batch() -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(1, 4, tiny.FRAMES, 8, 8, generator=generator)
+    text = torch.randn(1, 5, tiny.TEXT_DIM, generator=generator)
+    pictures = torch.rand(2, 3, tiny.SIZE, tiny.SIZE, generator=generator) * 2 - 1
+    return Batch(latents, text, torch.zeros_like(text), text.mean(1), pictures, text.mean(1).repeat(2, 1))
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
@@ -77,22 +99,11 @@ def test_dino_features_are_patch_tokens_of_the_papers_layers():
     ids=["animatediff", "modelscope, own videos", "difference, no pictures"],
 )
 def test_an_update_changes_the_student_and_not_its_teacher(kind, settings):
-    unet, parts = TEACHERS[kind](), tiny.frame_parts()
-    vae = parts["vae"].requires_grad_(False)
-    features = EncoderFeatures(vae)
-    discriminator = ProjectedDiscriminator(features.channels, tiny.TEXT_DIM, range(len(features.channels)))
-    torch.manual_seed(0)
-    latents, text = torch.randn(1, 4, tiny.FRAMES, 8, 8), torch.randn(1, 5, tiny.TEXT_DIM)
-    probe = (latents, torch.tensor(500), text)
+    trainer, batch = new_trainer(kind, settings), new_batch()
+    unet = trainer.unet
+    probe = (batch.latents, torch.tensor(500), batch.text)
     with torch.no_grad():
         before = predict_noise(unet, *probe)
-    trainer = MotionConsistencyTrainer(
-        unet, NoiseSchedule.of(parts["scheduler"]), lambda z: vae.decode(z / vae.config.scaling_factor).sample,
-        features, discriminator, torch.Generator().manual_seed(0), settings,
-    )  # fmt: skip
-    caption = text.mean(1)
-    pictures = torch.rand(2, 3, tiny.SIZE, tiny.SIZE) * 2 - 1
-    batch = Batch(latents, text, torch.zeros_like(text), caption, pictures, caption.repeat(2, 1))
     losses = [trainer.step(batch) for _ in range(2)]
     assert all(np.isfinite(list(each.values())).all() for each in losses)
     assert ("discriminator" in losses[0]) == bool(settings.adversarial_weight)
@@ -101,3 +112,15 @@ def test_an_update_changes_the_student_and_not_its_teacher(kind, settings):
         with trainer.adapter.disable_adapter():
             torch.testing.assert_close(predict_noise(unet, *probe), before)
     assert not torch.allclose(student, before)
+
+
+def test_a_distillation_taken_up_again_goes_on_as_if_never_stopped():
+    first, again = (new_trainer("animatediff", McmTraining(rank=2, learning_rate=1e-3)) for _ in range(2))
+    batch = new_batch()
+    first.step(batch)
+    again.load_state_dict(copy.deepcopy(first.state_dict()))  # torch's optimizers would share their moments
+    for trainer in (first, again):
+        trainer.generator.manual_seed(9)
+        trainer.step(batch)
+    for name, value in first.state_dict()["adapter"].items():
+        torch.testing.assert_close(again.state_dict()["adapter"][name], value)
