@@ -29,7 +29,9 @@ class BundleBox:
             self.pictures = gr.Checkbox(False, label="With the pictures of person and subject")
             self.said = gr.HTML("", apply_default_css=False)
 
-    def saved(self, comparison: Comparison | None, owner: str | None, pictures: dict[str, Path]) -> str:
+    def saved(
+        self, comparison: Comparison | None, owner: str | None, pictures: dict[str, Path], numbers: dict[str, Any]
+    ) -> str:
         """A link to the zip, or why there is none."""
         if comparison is None or owner is None:
             return _said("There is nothing to save yet. Press Compare first.")
@@ -37,7 +39,7 @@ class BundleBox:
         page = offline.page(comparison, states, self.made.presets)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                path = bundle.write(comparison, states, page, Path(folder) / NAME, pictures=pictures)
+                path = bundle.write(comparison, states, page, Path(folder) / NAME, numbers, pictures)
             except bundle.BundleError as error:
                 return _said(str(error))
             size = path.stat().st_size / 1_000_000

@@ -6,6 +6,7 @@ The page holds the id of its comparison; a timer asks how its cells stand, so a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,18 @@ class CompareTab:
     def on_save(self, owner: str | None, id: str | None, inside: bool, person: str | None, subject: str | None) -> str:
         pictures = {"person": person, "subject": subject} if inside else {}
         found = {name: Path(path) for name, path in pictures.items() if path and Path(path).is_file()}
-        return self.bundle.saved(self._find(owner, id), owner, found)
+        comparison = self._find(owner, id)
+        return self.bundle.saved(comparison, owner, found, self._numbers(comparison, owner))
+
+    def _numbers(self, comparison: Comparison | None, owner: str | None) -> dict[str, Any]:
+        """What is measured by now, by the cells' labels: a list of clips, each with its scores by metric."""
+        states = self.made.states(comparison, owner) if comparison and owner else []
+        measured = {state.member.label: self.numbers.of(state, self.presets) for state in states}
+        return {
+            label: [{name: asdict(score) for name, score in clip.items()} for clip in clips]
+            for label, clips in measured.items()
+            if clips
+        }
 
     def on_bundle(self, stored: Any, file: Any) -> Updates:
         owner = visitor_name(stored)
