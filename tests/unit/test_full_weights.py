@@ -23,7 +23,6 @@ from transformers import SiglipConfig, SiglipModel
 
 from models.common.face_parsing import BiSeNet
 from models.common.faces import Face
-from models.echovideo import METHOD as ECHOVIDEO
 from models.echovideo.pipeline import Settings
 from models.method import Conversion, Published
 from models.repvideo.config import RepVideoRequest
@@ -169,37 +168,27 @@ def test_a_checkpoint_of_another_network_names_what_is_missing(shop: Shop):
 
 
 def echovideo(shop: Shop) -> Preset:
-    from models.echovideo.config import Weights
+    """The released preset at tiny size."""
     from models.echovideo.transformer import EchoVideoTransformer3DModel
 
+    preset = load_preset(ROOT / "presets/echovideo/full.yaml")
     torch.manual_seed(0)
     network = EchoVideoTransformer3DModel(**ECHOVIDEO_CONFIG).eval()
     release = below("transformer", saved(network, shop.folder / "network", max_shard_size="40KB"))
     release |= below("scheduler", saved(parts.scheduler(snr_shift_scale=1.0), shop.folder / "scheduler"))
-    publish(shop, "hub:bytedance-research/EchoVideo@main", release)
-    publish(shop, "hub:THUDM/CogVideoX-5b@main", cogvideox_repository(shop.folder / "published"))
+    publish(shop, preset.weights.transformer, release)
+    publish(shop, preset.weights.vae, cogvideox_repository(shop.folder / "published"))
     text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = SiglipConfig(vision_config=VISION.to_dict(), text_config=text | {"vocab_size": 8})
-    publish(shop, "hub:google/siglip-base-patch16-224@main", released_siglip(config, shop.folder / "siglip"))
+    siglip = preset.method.conversions[0].sources["siglip"].source
+    publish(shop, siglip, released_siglip(config, shop.folder / "siglip"))
     pack = io.BytesIO()
     with zipfile.ZipFile(pack, "w") as archive:
         archive.writestr("antelopev2/scrfd_10g_bnkps.onnx", b"a detector")
     shop.hub.plain |= {"/antelopev2.zip": pack.getvalue(), "/parsing_bisenet.pth": released_parser()}
-    method = replace(ECHOVIDEO, conversions=placed(from_loopback(shop, ECHOVIDEO.conversions), shop.folder))
-    weights = Weights(
-        transformer="hub:bytedance-research/EchoVideo@main:transformer",
-        scheduler="hub:bytedance-research/EchoVideo@main:scheduler",
-        vae="hub:THUDM/CogVideoX-5b@main:vae",
-        text_encoder="hub:THUDM/CogVideoX-5b@main:text_encoder",
-        tokenizer="hub:THUDM/CogVideoX-5b@main:tokenizer",
-        vision="weights/echovideo/vision",
-        faces="weights/echovideo/antelopev2",
-        face_parser="weights/echovideo/face_parser",
-        sizes=["32x24"],
-        frames=[9],
-    )
-    request = object.__new__(ECHOVIDEO.request)  # no picture is asked about here
-    return Preset("full", "EchoVideo", method, moved(weights, shop.folder), request, shop.folder / "full.yaml")
+    conversions = placed(from_loopback(shop, preset.method.conversions), shop.folder)
+    weights = moved(preset.weights, shop.folder, sizes=["32x24"], frames=[9])
+    return replace(preset, method=replace(preset.method, conversions=conversions), weights=weights)
 
 
 def released_siglip(config: SiglipConfig, folder: Path) -> dict[str, bytes]:
