@@ -34,6 +34,8 @@ class Asked:
 
     paths: tuple[Path, ...]
     facts: tuple[tuple[str, Any], ...]
+    method: str = ""
+    request: tuple[tuple[str, Any], ...] = ()  # for the cameras that were asked for
 
 
 class Numbers:
@@ -97,15 +99,18 @@ def asked_of(state: CellState, presets: Mapping[str, Preset]) -> Asked | None:
             facts["face" if role == "person" else "subject"] = Path(value)
     with contextlib.suppress(ValueError):
         facts["peak_memory_mb"] = read_settings(state.paths[0]).get("peak_memory_mb")
-    return Asked(state.paths, tuple(facts.items()))
+    method = state.member.preset.partition("/")[0]
+    return Asked(state.paths, tuple(facts.items()), method, tuple(state.member.request.items()))
 
 
 def measure_files(asked: Asked) -> list[ClipScores]:
     """Runs in the other process."""
     from studio.metrics import Facts, measure
+    from studio.metrics.asked_cameras import asked_cameras
 
     clips = [_read(path) for path in asked.paths]
-    scores = measure(clips, Facts(**dict(asked.facts)))
+    cameras = asked_cameras(asked.method, dict(asked.request), clips)
+    scores = measure(clips, Facts(**dict(asked.facts), **cameras))
     by_clip: dict[str, ClipScores] = {clip.name: {} for clip in clips}
     for score in scores:
         by_clip[score.clip][score.metric] = score
