@@ -88,4 +88,4 @@ def test_without_a_picture_the_page_says_what_is_missing(tab):
 
 
 def test_the_tab_says_that_nobody_published_code_or_weights(tab):
-    assert "published neither code nor weights" in tab.panel.locator(".q-about").inner_text()
+    assert "published neither code nor weights" in tab.panel.locator(".q-about p").inner_text()
