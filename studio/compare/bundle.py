@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from models.method import request_fields
+from studio import provenance
 from studio.compare.grid_video import write_grid
 from studio.compare.record import CellState, Comparison, Comparisons, Member, comparison_from
 from studio.events import StudioError
@@ -35,8 +36,12 @@ class BundleError(StudioError):
 def write(
     comparison: Comparison, states: Sequence[CellState], page: str, target: Path,
     numbers: Mapping[str, Any] | None = None, pictures: Mapping[str, Path] | None = None,
+    certificates: Path | None = None,
 ) -> Path:  # fmt: skip
-    """Write the zip. `page` is the offline page; `numbers` go into metrics.json; `pictures` only when asked for."""
+    """Write the zip. `page` is the offline page; `numbers` go into metrics.json; `pictures` only when asked for.
+
+    The grid video is marked as generated, and signed when there is a folder of `certificates`.
+    """
     clips = {index: [path for path in state.paths if path.is_file()] for index, state in enumerate(states)}
     if not any(clips.values()):
         raise BundleError("There is no finished video to save.", "Wait for one, then save again.")
@@ -60,6 +65,7 @@ def write(
         beside = target.with_suffix(".grid.mp4")
         try:
             write_grid(comparison, clips, beside)
+            provenance.mark_video(beside, certificates)
             put(GRID, beside.read_bytes())
         finally:
             beside.unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def build_app(
         visitor = visitor_state()
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tabs(selected=next(iter(presets))) as tabs:
-            compare = CompareTab(presets, jobs, history, visitor)
+            compare = CompareTab(presets, jobs, history, visitor, certificates)
             methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
             past = GalleryTab(history, presets, visitor)
             inspect = InspectTab(presets, certificates)

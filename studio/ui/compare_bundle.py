@@ -20,8 +20,8 @@ NAME = "quintet-comparison.zip"
 class BundleBox:
     """Two buttons and a line for what they say. Draw once, inside a Gradio context."""
 
-    def __init__(self, made: Comparisons, history: History) -> None:
-        self.made, self.history = made, history
+    def __init__(self, made: Comparisons, history: History, certificates: Path | None = None) -> None:
+        self.made, self.history, self.certificates = made, history, certificates
         with gr.Accordion("Save or open", open=False):
             with gr.Row(elem_classes="q-after"):
                 self.save = gr.Button("Save as a bundle", size="sm")
@@ -39,7 +39,9 @@ class BundleBox:
         page = offline.page(comparison, states, self.made.presets)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                path = bundle.write(comparison, states, page, Path(folder) / NAME, numbers, pictures)
+                path = bundle.write(
+                    comparison, states, page, Path(folder) / NAME, numbers, pictures, self.certificates
+                )
             except bundle.BundleError as error:
                 return _said(str(error))
             size = path.stat().st_size / 1_000_000

@@ -41,8 +41,9 @@ class CompareTab:
     """The components of the tab and what happens when they are used."""
 
     def __init__(
-        self, presets: Mapping[str, Preset], jobs: JobQueue, history: History, visitor: gr.BrowserState
-    ) -> None:
+        self, presets: Mapping[str, Preset], jobs: JobQueue, history: History, visitor: gr.BrowserState,
+        certificates: Path | None = None,
+    ) -> None:  # fmt: skip
         folder = history.path.parent
         self.presets, self.visitor = presets, visitor
         self.made = Comparisons(folder / "comparisons", jobs, history, presets)
@@ -52,9 +53,9 @@ class CompareTab:
             with gr.Column(elem_classes="q-brief"):
                 self.form = BriefForm(presets, self.costs)
             with gr.Column(elem_classes="q-outcome"):
-                self._draw_outcome()
+                self._draw_outcome(certificates)
 
-    def _draw_outcome(self) -> None:
+    def _draw_outcome(self, certificates: Path | None) -> None:
         self.comparison = gr.State(None)  # its id
         self.shown = gr.State(None)  # places of the cells in the player; None takes the first that are ready
         self.round = gr.State(None)
@@ -71,7 +72,7 @@ class CompareTab:
         with gr.Accordion("Numbers", open=True, visible=False) as self.figures:
             self.curve = gr.Dropdown(list(CURVES), value=FIRST_CURVE, label="Curve under the player")
             self.table = gr.HTML("", apply_default_css=False)
-        self.bundle = BundleBox(self.made, self.history)
+        self.bundle = BundleBox(self.made, self.history, certificates)
 
     @property
     def outputs(self) -> list[Any]:

@@ -9,6 +9,7 @@ import zipfile
 import av
 import pytest
 
+from studio import provenance
 from studio.compare import bundle
 from studio.compare.bundle import BundleError
 from studio.ui import offline
@@ -181,3 +182,9 @@ def test_nothing_finished_is_nothing_to_save(desk, tmp_path):
     states = [state for state in desk.wait(comparison) if state.state != "finished"]
     with pytest.raises(BundleError, match="no finished video"):
         bundle.write(comparison, states, "", tmp_path / "none.zip")
+
+
+def test_the_grid_video_is_marked_as_generated(saved, tmp_path):
+    with zipfile.ZipFile(saved[0]) as archive:
+        archive.extract(bundle.GRID, tmp_path)
+    assert provenance.inspect(tmp_path / bundle.GRID, tmp_path).generated
