@@ -22,7 +22,8 @@ from models.method import Method, Recipe, Request, request_fields
 PRESET_DIR = Path("presets")
 FAVOURITE = "pocket"  # the preset a method opens with: it runs anywhere
 T = TypeVar("T")
-KEYS = ("method", "title", "weights", "request", "examples")
+LAST = 50  # place of a preset that names none
+KEYS = ("method", "title", "place", "weights", "request", "examples")
 EXAMPLE_KEYS = ("title", "request", "video")
 
 
@@ -37,7 +38,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Preset:
-    """A method with weights and a request that is ready to run. `name` is the file's, `key` adds the method's."""
+    """A method with weights and a request that is ready to run. `name` is the file's, `key` adds the method's.
+
+    The page shows presets by `place`, lowest first, and opens on the first.
+    """
 
     name: str
     title: str
@@ -46,6 +50,7 @@ class Preset:
     request: Request
     origin: Path
     examples: tuple[Example, ...] = ()
+    place: int = LAST
 
     @property
     def key(self) -> str:
@@ -62,11 +67,12 @@ class Preset:
 
 
 def load_presets(folder: Path = PRESET_DIR, packages: Sequence[str] = ("models",)) -> dict[str, Preset]:
-    """Every preset under `folder` by "method/name", each method's favourite first. ValueError names file and key."""
+    """Every preset under `folder` by "method/name", by place and each method's favourite first. ValueError names file
+    and key."""
     files = sorted(folder.glob("*/*.yaml"), key=lambda file: (file.parent.name, file.stem != FAVOURITE, file.stem))
     if not files:
         raise ValueError(f"There are no presets in {folder}. Start the studio from the folder that holds presets/.")
-    presets = [load_preset(file, packages) for file in files]
+    presets = sorted((load_preset(file, packages) for file in files), key=lambda preset: preset.place)
     return {preset.key: preset for preset in presets}
 
 
@@ -101,7 +107,11 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
         _example(entry, request, file, f"{file}: examples[{index}]")
         for index, entry in enumerate(content.get("examples") or ())
     )
-    preset = Preset(file.stem, content.get("title") or method.title, method, weights, request, file, examples)
+    place = content.get("place", LAST)
+    if not isinstance(place, int):
+        raise ValueError(f"{file}: place must be a whole number, got {place!r}.")
+    title = content.get("title") or method.title
+    preset = Preset(file.stem, title, method, weights, request, file, examples, place)
     for place, asked in [("request", request), *((f"examples[{i}]", e.request) for i, e in enumerate(examples))]:
         try:
             preset.check(asked)

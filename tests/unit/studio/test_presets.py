@@ -122,3 +122,10 @@ def test_loading_presets_imports_no_torch():
         f"load_presets(Path({str(PRESETS)!r}), {PACKAGES!r}); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_page_opens_on_a_preset_that_needs_words_only():
+    presets = load_presets()
+    first = next(iter(presets.values()))
+    assert first.key == "repvideo/pocket"
+    assert preset_for("echovideo", presets=presets).name == "pocket"
