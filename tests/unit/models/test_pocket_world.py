@@ -157,3 +157,10 @@ def test_contact_sheet_command_draws_a_picture(tmp_path) -> None:
     command = [sys.executable, "-m", "models.pocket.world", "--contact-sheet", str(out), "--count", "2"]
     subprocess.run(command, check=True, capture_output=True)
     assert out.stat().st_size > 10_000
+
+
+def test_naming_and_judging_scenes_needs_no_renderer() -> None:
+    """numba draws the world and is not installed for people who only run the studio."""
+    code = "import sys; sys.modules['numba'] = None; import models.pocket.judge, models.pocket.faces"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
