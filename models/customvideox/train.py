@@ -101,6 +101,7 @@ def fit(data: Path, base: Path, output: Path, settings: LoraSettings, plan: Fit)
         for _ in range(share):
             latents, words, picture = (x if x is None else x.to(device, dtype) for x in clips.draw())
             assert latents is not None
+            assert words is not None
             loss = velocity_loss(network, lora, scheduler, latents, words, picture, generator)
             (loss / share).backward()
             losses.append(float(loss.detach()))

@@ -108,7 +108,7 @@ def weights_here(preset: Preset) -> str:
 def _missing(variant: Variant, brief: Brief) -> str:
     infos = request_fields(variant.preset.method.request)
     given = brief.given()
-    needed = [role for role, name in roles(variant.preset.method.request).items() if infos[name].required]
+    needed: list[Role] = [role for role, name in roles(variant.preset.method.request).items() if infos[name].required]
     missing = [WORDS[role] for role in needed if role not in given]
     return f"Needs a picture of {missing[0]}." if missing else ""
 

@@ -129,4 +129,4 @@ def _cropped(picture: np.ndarray, left: int, right: int, top: int, bottom: int) 
     grid[top : SIDE - bottom, left : SIDE - right] = _resized(picture, SIDE - top - bottom, SIDE - left - right)
     there = np.zeros((SIDE, SIDE), bool)
     there[top : SIDE - bottom, left : SIDE - right] = True
-    return _measures(grid), there.reshape(TILES, TILE, TILES, TILE).all((1, 3))
+    return _measures(grid), np.asarray(there.reshape(TILES, TILE, TILES, TILE).all((1, 3)))
