@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import FLAGS, PATIENCE_MS, ready
 from tests.browser.steps import Tab, playing
@@ -21,7 +22,7 @@ def test_a_reload_in_mid_job_finds_it_again(page, studio):
     tab = Tab(page, "Held")
     tab.line.get_by_text("Step 3 of 5").wait_for()
     assert tab.stage.get_by_role("img", name=re.compile("Preview")).is_visible()
-    assert tab.prompt.input_value() == "still there after a reload"
+    expect(tab.prompt).to_have_value("still there after a reload")
     assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (False, True)
     studio.release.touch()
     tab.wait_for("done")
