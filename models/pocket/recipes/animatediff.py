@@ -25,7 +25,7 @@ from models.pocket.recipes.attention import MatmulFrameAttention
 from models.pocket.recipes.dataset import STATE
 from models.pocket.recipes.matrix_conv import MatrixConv, plain_state, use_matrix_convolutions
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -155,12 +155,9 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     nn.init.zeros_(model.unet.conv_out.bias)  # pyright: ignore[reportArgumentType]
     muon, adamw = parameter_groups(model)
     both = optimizers(muon, adamw, 3e-3, 1.5e-3)
-    average = AveragedWeights(model, 0.998)
+    learner = Learner(model, both)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     velocity = Velocity(rank.device)
     data = Latents("train", rank, tokenizer, "animatediff")
     test = Latents("test", Rank(0, 1, rank.device), tokenizer, "animatediff")
@@ -169,9 +166,8 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     losses: list[float] = []
 
     def save() -> None:
-        run.save(model=model.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
-        with average.lent_to(model):
+        run.save(**learner.state())
+        with learner.averaged():
             run.note(**evaluate(model, test, velocity))
 
     while (progress := run.progress) < 1:
@@ -186,22 +182,16 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
         with autocast(rank.device):
             predicted = model(noisy, timestep, ids, places)
         loss = (predicted.float() - target).square().mean()
-        loss.backward()
-        rank.average_gradients(model.parameters())
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(model)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + size * rank.world
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (5, 20, 60) or run.step % 100 == 0:
             run.note(loss=float(np.mean(losses[-100:])), frames=float(seen))
         if run.due():
             save()
     if rank.first:
         save()
-        average.copy_to(model)
+        learner.finish()
         export(model, tokenizer)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.matrix_conv import muon_convolutions
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -84,12 +84,9 @@ def train_frames(
     muon = muon_convolutions(vae)
     ids = {id(p) for p in muon}
     both = optimizers(muon, [p for p in vae.parameters() if id(p) not in ids], 0.013, 4e-3)
-    average = AveragedWeights(vae, 0.998)
+    learner = Learner(vae, both)
     if state := run.resume():
-        vae.load_state_dict(state["vae"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     rng = np.random.default_rng((rank.index, run.step))
     clips, test = open_clips("train"), open_clips("test")[:128]
     people = np.array([sample_scene(i, "test").person is not None for i in range(len(test))])
@@ -103,26 +100,17 @@ def train_frames(
             latents, decoded = reconstruct(vae, pixels)
         difference = decoded.float() - pixels
         loss = difference.abs().mean() + difference.square().mean() + 1e-4 * latents.float().square().mean()
-        loss.backward()
-        rank.average_gradients(vae.parameters())
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(vae)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (20, 100) or run.step % 400 == 0:
             run.note(loss=float(np.mean(losses[-400:])))
         if run.due():
-            run.save(vae=vae.state_dict(), average=average.values, average_step=average.step,
-                     optimizers=[o.state_dict() for o in both])  # fmt: skip
-            shadow = build().to(rank.device)
-            average.copy_to(shadow)
-            run.note(**evaluate(shadow, reconstruct, test, people, rank.device))
+            run.save(**learner.state())
+            with learner.averaged():
+                run.note(**evaluate(vae, reconstruct, test, people, rank.device))
     if rank.first:
-        average.copy_to(vae)
+        run.save(**learner.state())
+        learner.finish()
         run.note(**evaluate(vae, reconstruct, test, people, rank.device))
-        run.save(vae=vae.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
         export(vae, test, rank.device)

@@ -31,7 +31,7 @@ from models.pocket.recipes import text
 from models.pocket.recipes.dataset import STATE
 from models.pocket.recipes.latents import frame_encoder, open_latents
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -218,12 +218,9 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
     model = PictureToVideo(base).to(rank.device)
     lora = model.lora
     both = optimizers([], list(lora.parameters()), 0.0, lr)
-    average = AveragedWeights(lora, 0.995)
+    learner = Learner(lora, both, decay=0.995)
     if state := run.resume():
-        lora.load_state_dict(state["lora"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
@@ -231,15 +228,10 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
 
     def save() -> None:
         """State on disk, and the losses of the averaged weights."""
-        run.save(lora=lora.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
-        live = {name: p.detach().clone() for name, p in lora.named_parameters()}
-        average.copy_to(lora)
+        run.save(**learner.state())
         assert test is not None
-        run.note(**evaluate(model, encoder, test, noise))
-        with torch.no_grad():
-            for name, parameter in lora.named_parameters():
-                parameter.copy_(live[name])
+        with learner.averaged():
+            run.note(**evaluate(model, encoder, test, noise))
 
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.02, 0.6))
@@ -257,26 +249,17 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
                 words = encoder(ids).last_hidden_state
             predicted = model(noisy, timestep, words, shown, groups)
         loss = (predicted.float() - (target if groups is None else patchify(target))).square().mean()
-        loss.backward()
-        for parameter in lora.parameters():  # without a picture its vector has no gradient
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        rank.average_gradients(lora.parameters())
-        nn.utils.clip_grad_norm_(lora.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(lora)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
         if shown is not None:
-            losses.append(float(loss.detach()))
+            losses.append(number)
         if run.step in (5, 20, 60) or run.step % 100 == 0:
             run.note(loss=float(np.mean(losses[-100:])))
         if run.due():
             save()
     if rank.first:
         save()
-        average.copy_to(lora)
+        learner.finish()
         lora.save(output)
         facts = {"recipe": "customvideox train", "base": str(base), "steps": run.step, "samples": run.samples}
         (output / "training.json").write_text(json.dumps(facts) + "\n")

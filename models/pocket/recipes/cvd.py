@@ -30,7 +30,16 @@ from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.camera_scenes import FOCAL_LENGTH, FRAMES, LENS, film, random_path, solid_scene, words
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.mcm import Base
-from models.pocket.recipes.training import Rank, Run, autocast, launch, optimizers, set_learning_rate, trapezoid
+from models.pocket.recipes.training import (
+    Learner,
+    Rank,
+    Run,
+    autocast,
+    launch,
+    optimizers,
+    set_learning_rate,
+    trapezoid,
+)
 from models.pocket.recipes.transformer import DROPPED, stratified_timesteps
 from models.pocket.world import caption, sample_scene
 
@@ -69,11 +78,10 @@ def train_cameras(rank: Rank, seconds: float, batch: int) -> None:
     for name, parameter in model.unet.named_parameters():
         parameter.requires_grad_(name in names)
     both = optimizers(*_groups(model), 1.5e-3, 1e-3)
+    learner = Learner(model, both, decay=None)
     run = Run(STATE / "cvd_cameras", seconds, rank)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     velocity = Velocity(rank.device)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)
@@ -90,21 +98,15 @@ def train_cameras(rank: Rank, seconds: float, batch: int) -> None:
         with autocast(rank.device), sdpa_kernel(SDPBackend.MATH):
             predicted = model.unet(noisy, timestep, states, ViewConditions(model.pose_encoder(rays)))
             loss = (predicted.float() - target).square().mean()
-            loss.backward()
-        trained = [p for p in model.parameters() if p.requires_grad and p.grad is not None]
-        rank.average_gradients(trained)
-        nn.utils.clip_grad_norm_(trained, 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (3, 10, 30) or run.step % 50 == 0:
             run.note(loss=float(np.mean(losses[-50:])))
         if run.due():
-            run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+            run.save(**learner.state())
     if rank.first:
-        run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+        run.save(**learner.state())
 
 
 def filmed(base: Base, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, list[str]]:
@@ -150,11 +152,10 @@ def train_views(rank: Rank, seconds: float, batch: int) -> None:
         model.unet, model.pose_encoder, base.vae, base.scheduler, generator, CvdTraining()
     )
     trainer.optimizers = both = optimizers(*_groups(model), 3e-3, 1.5e-3)
+    learner = Learner(model, both, decay=None)
     run = Run(STATE / "cvd_views", seconds, rank)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     rng = np.random.default_rng((rank.index, run.step))
     generator.manual_seed(1_000_003 * rank.index + run.step)
     clips, (empty, _) = open_clips("train"), base.read([""])
@@ -174,10 +175,10 @@ def train_views(rank: Rank, seconds: float, batch: int) -> None:
         if run.step in (3, 10, 30) or run.step % 50 == 0:
             run.note(loss=float(np.mean(losses[-50:])))
         if run.due():
-            run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+            run.save(**learner.state())
             run.note(**held_out(trainer, base, tests, empty))
     if rank.first:
-        run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in both])
+        run.save(**learner.state())
         run.note(**held_out(trainer, base, tests, empty))
         export(model, run)
 

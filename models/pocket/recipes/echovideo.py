@@ -33,7 +33,7 @@ from models.pocket.recipes.dataset import PEOPLE, STATE, scene_of
 from models.pocket.recipes.faces import VISION, VISION_WEIGHTS
 from models.pocket.recipes.latents import frame_encoder, open_latents
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -241,12 +241,9 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
             matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
             (fast if _fuses(name) or "patch_embed" in name else muon if matrix else slow).append(parameter)
     both = optimizers(muon, slow, 2e-3 * lr, 1e-3 * lr) + optimizers([], fast, 0.0, 1.5e-3)
-    average = AveragedWeights(model, 0.998)
+    learner = Learner(model, both)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)
@@ -254,15 +251,10 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
     losses: list[float] = []
 
     def save() -> None:
-        run.save(model=model.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
-        live = {name: p.detach().clone() for name, p in model.named_parameters()}
-        average.copy_to(model)
+        run.save(**learner.state())
         assert test is not None
-        run.note(**evaluate(model, encoder, test, noise))
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(live[name])
+        with learner.averaged():
+            run.note(**evaluate(model, encoder, test, noise))
 
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.03, 0.7))
@@ -274,22 +266,16 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
                 words = encoder(ids).last_hidden_state
             predicted = model(noisy, picture, timestep, words, tokens, rows)
         loss = (patchify(predicted.float()) - patchify(target)).square().mean()
-        loss.backward()
-        rank.average_gradients(p for p in model.parameters() if p.requires_grad)
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(model)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (5, 20, 60) or run.step % 100 == 0:
             run.note(loss=float(np.mean(losses[-100:])))
         if run.due():
             save()
     if rank.first:
         save()
-        average.copy_to(model)
+        learner.finish()
         folder = OUTPUT if stage == "full" else STATE / f"echovideo_{stage}/transformer"
         model.transformer.half().save_pretrained(folder)
         (folder / "training.json").write_text(json.dumps({"recipe": f"echovideo --stage {stage}"}) + "\n")

@@ -24,7 +24,7 @@ from models.common.faces import NOT_FACE, align_face
 from models.pocket.faces import ALIGNED_SIDE, CELL, FOUND_SIDE, PARTS, WEIGHTS, PocketFaces
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -101,8 +101,7 @@ class Portraits:
                      landmarks=np.stack([d.landmarks for d in drawn]))  # fmt: skip
             partial.replace(path)
             print(f"{split}: {len(drawn)} portraits in {time.monotonic() - start:.0f} s", flush=True)
-        while not path.exists():  # the first process is drawing
-            time.sleep(1)
+        rank.wait()
         stored = np.load(path)
         self.images, self.parts, self.landmarks = stored["images"], stored["parts"], stored["landmarks"]
         self.looks = torch.tensor([looks(p) for p in self.people if p])
@@ -270,39 +269,29 @@ def train(rank: Rank, seconds: float, people: int) -> None:
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "encoder.layers" in n]
     ids = {id(p) for p in matrices}
     both = optimizers(matrices, [p for p in model.parameters() if id(p) not in ids], 2e-3, 1.5e-3)
-    average = AveragedWeights(model, 0.998)
+    learner = Learner(model, both, largest_gradient=2.0)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     rng = np.random.default_rng((rank.index, run.step))
     losses: list[float] = []
 
     def save() -> None:
-        run.save(model=model.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
+        run.save(**learner.state())
 
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.02, 0.5))
         with autocast(rank.device):
             loss = step_loss(model, data, clips, rng, people // rank.world, rank.device)
-        loss.backward()
-        rank.average_gradients(model.parameters())
-        nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(model)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + people
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (10, 50) or run.step % 200 == 0:
             run.note(loss=float(np.mean(losses[-200:])))
         if run.due():
             save()
     if rank.first:
         save()
-        average.copy_to(model)
+        learner.finish()
         numbers = evaluate(model.cpu().eval(), test)
         run.note(**numbers)
         export(model, numbers)

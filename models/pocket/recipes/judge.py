@@ -11,14 +11,14 @@ import json
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from models.pocket.judge import QUESTIONS, UNKNOWN, WEIGHTS, Judge, truth
 from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.dataset import STATE, open_clips
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -89,17 +89,13 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     matrices = [p for n, p in judge.named_parameters() if p.ndim == 2 and "over_time" in n]
     ids = {id(p) for p in matrices}
     both = optimizers(matrices, [p for p in judge.parameters() if id(p) not in ids], 2e-3, 1.5e-3)
-    average = AveragedWeights(judge, 0.998)
+    learner = Learner(judge, both)
     if state := run.resume():
-        judge.load_state_dict(state["judge"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     rng = np.random.default_rng((rank.index, run.step))
 
     def save() -> None:
-        run.save(judge=judge.state_dict(), average=average.values, average_step=average.step,
-                 optimizers=[o.state_dict() for o in both])  # fmt: skip
+        run.save(**learner.state())
 
     losses = []
     while (progress := run.progress) < 1:
@@ -112,22 +108,16 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
         asked = [F.cross_entropy(logits[q].float(), right[:, i], ignore_index=UNKNOWN, reduction="sum")
                  for i, q in enumerate(QUESTIONS)]  # fmt: skip
         loss = torch.stack(asked).sum() / (right != UNKNOWN).sum()
-        loss.backward()
-        rank.average_gradients(judge.parameters())
-        nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(judge)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (20, 100) or run.step % 250 == 0:
             run.note(loss=float(np.mean(losses[-250:])))
         if run.due():
             save()
     if rank.first:
         save()
-        average.copy_to(judge)
+        learner.finish()
         scores = accuracy(judge.eval(), test, known_test, rank.device)
         run.note(**scores)
         WEIGHTS.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ class Rank:
     @property
     def first(self) -> bool:
         return self.index == 0
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world > 1:
+            dist.barrier()
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Mean of the gradients over all processes, in one message."""
@@ -127,6 +132,61 @@ class AveragedWeights:
         with torch.no_grad():
             for name, parameter in module.named_parameters():
                 parameter.copy_(self.values[name])
+
+
+class Learner:
+    """A module in training with its optimizers and averaged weights: what one step does, what a saved state holds."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        both: list[torch.optim.Optimizer],
+        decay: float | None = 0.998,
+        largest_gradient: float = 1.0,
+    ) -> None:
+        """`decay` of the averaged weights, None for none; gradients are clipped to the norm `largest_gradient`."""
+        self.module, self.optimizers, self.largest_gradient = module, both, largest_gradient
+        self.average = AveragedWeights(module, decay) if decay else None
+
+    def step(self, rank: Rank, loss: Tensor) -> float:
+        """One update by the mean gradient of all processes; the loss as a number."""
+        loss.backward()
+        learning = [p for p in self.module.parameters() if p.requires_grad]
+        for parameter in learning:  # what this step left out, so that all processes send the same message
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        rank.average_gradients(learning)
+        nn.utils.clip_grad_norm_(learning, self.largest_gradient)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update(self.module)
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """What `load` needs."""
+        saved = {"model": self.module.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers]}
+        if self.average is None:
+            return saved
+        return saved | {"average": self.average.values, "average_step": self.average.step}
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The module has its averaged weights inside, its own again afterwards."""
+        assert self.average is not None, "this module's weights are not averaged"
+        return self.average.lent_to(self.module)
+
+    def finish(self) -> None:
+        """The module keeps its averaged weights."""
+        assert self.average is not None, "this module's weights are not averaged"
+        self.average.copy_to(self.module)
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.average is not None:
+            self.average.values, self.average.step = state["average"], state["average_step"]
 
 
 @dataclass

@@ -27,7 +27,7 @@ from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.dataset import STATE
 from models.pocket.recipes.latents import open_latents
 from models.pocket.recipes.training import (
-    AveragedWeights,
+    Learner,
     Rank,
     Run,
     autocast,
@@ -193,24 +193,28 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     both = optimizers(muon, adamw, 2e-3 * lr, 1e-3 * lr)
     if feature_cache:  # a handful of scalars that start at zero and have little time: a larger step
         both += optimizers([], gates, 0.0, 5e-3)
-    average = AveragedWeights(model, 0.998)
+    learner = Learner(model, both)
     if state := run.resume():
-        model.load_state_dict(state["model"])
-        average.values, average.step = state["average"], state["average_step"]
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        learner.load(state)
     elif start:
         beginning = torch.load(STATE / start / "state.pt", map_location=rank.device, weights_only=True)
         model.load_state_dict(beginning["average"], strict=False)  # all but buffers
         nn.init.constant_(model.transformer.learnable_gating, 0.0)
-        average = AveragedWeights(model, 0.998)
-        average.step = 500
+        learner = Learner(model, both)
+        assert learner.average is not None
+        learner.average.step = 500
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     data, test = Latents("train", rank, tokenizer), Latents("test", rank, tokenizer)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
     everything = torch.arange(FRAMES // GROUP, device=rank.device)
     losses: list[float] = []
+
+    def save() -> None:
+        run.save(**learner.state())
+        with learner.averaged():
+            run.note(**evaluate(model, test, noise, feature_cache))
+
     while (progress := run.progress) < 1:
         set_learning_rate(
             both, trapezoid(progress, 0.01, DECAY) if stage == "base" else trapezoid(progress, 0.05, 0.9)
@@ -225,42 +229,17 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
         with autocast(rank.device):
             predicted = model(noisy, timestep, ids, groups, feature_cache)
         loss = (predicted.float() - patchify(target)).square().mean()
-        loss.backward()
-        rank.average_gradients(model.parameters())
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        average.update(model)
+        number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + size * rank.world
-        losses.append(float(loss.detach()))
+        losses.append(number)
         if run.step in (5, 20, 60) or run.step % 100 == 0:
             run.note(loss=float(np.mean(losses[-100:])), groups=float(seen))
         if run.due():
-            _save(run, model, average, both)
-            run.note(**_shadow_loss(model, average, test, noise, feature_cache))
+            save()
     if rank.first:
-        _save(run, model, average, both)
-        run.note(**_shadow_loss(model, average, test, noise, feature_cache))
-        average.copy_to(model)
+        save()
+        learner.finish()
         export(model, tokenizer, stage)
-
-
-def _save(run: Run, model: TextToVideo, average: AveragedWeights, both: list[torch.optim.Optimizer]) -> None:
-    run.save(model=model.state_dict(), average=average.values, average_step=average.step,
-             optimizers=[o.state_dict() for o in both])  # fmt: skip
-
-
-def _shadow_loss(
-    model: TextToVideo, average: AveragedWeights, test: Latents, noise: Noise, cache: bool
-) -> dict[str, float]:
-    live = {name: p.detach().clone() for name, p in model.named_parameters()}
-    average.copy_to(model)
-    numbers = evaluate(model, test, noise, cache)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(live[name])
-    return numbers
 
 
 def export(model: TextToVideo, tokenizer: text.T5Tokenizer, stage: str) -> None:
