@@ -38,10 +38,7 @@ class Fetch:
     def _read(self) -> None:
         try:
             with _readers:
-                self._count(0)
-                buffer = self._allocate(self._layout.bytes)
-                fill(buffer, self._layout, self._files, self._count)
-                self.buffer = buffer
+                self.buffer = self._filled()
         except OSError as error:
             self.error = WeightsError(
                 f"The weights in {shown(self._files[0].path.parent)} cannot be read: {error.strerror or error}.",
@@ -53,6 +50,13 @@ class Fetch:
             self.error = error.with_traceback(None)  # its frames would keep the buffer alive
         finally:
             self.finished.set()
+
+    def _filled(self) -> Tensor:
+        """In a frame of its own: once `finished` is set, this thread must not keep the buffer alive."""
+        self._count(0)
+        buffer = self._allocate(self._layout.bytes)
+        fill(buffer, self._layout, self._files, self._count)
+        return buffer
 
     def take_buffer(self) -> Tensor | None:
         """What was read, once: nothing else keeps it alive."""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 
+def open_tab(page, title: str) -> None:
+    """On a narrow page the last tabs are behind a button."""
+    tab = page.get_by_role("tab", name=title, exact=True)
+    more = page.get_by_role("button", name="More tabs")
+    tab.or_(more).filter(visible=True).first.wait_for()
+    if tab.is_visible():
+        tab.click()
+    else:
+        more.click()
+        page.locator(".overflow-dropdown").get_by_role("button", name=title, exact=True).click()
+
+
 class Tab:
     """One method's tab of a page."""
 
     def __init__(self, page, title: str) -> None:
         self.page = page
-        self.page.get_by_role("tab", name=title, exact=True).click()
+        open_tab(page, title)
         self.panel = page.get_by_role("tabpanel").filter(visible=True)
         self.prompt = self.panel.get_by_role("textbox", name="Prompt").first
         self.generate = self.panel.get_by_role("button", name="Generate")

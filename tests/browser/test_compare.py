@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from tests.browser.conftest import PHONE, ready
-from tests.browser.steps import Tab, overflowing
+from tests.browser.steps import Tab, open_tab, overflowing
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000  # several videos, one after another
@@ -21,7 +21,7 @@ class Compare:
     def __init__(self, page) -> None:
         self.page = page
         page.set_default_timeout(PATIENCE_MS)
-        page.get_by_role("tab", name="Compare", exact=True).click()
+        open_tab(page, "Compare")
         self.panel = page.get_by_role("tabpanel").filter(visible=True)
         self.run = self.panel.get_by_role("button", name="Compare", exact=True)
         self.stop = self.panel.get_by_role("button", name="Stop all")
@@ -68,7 +68,7 @@ def test_the_plan_tells_the_cost_once_there_is_experience(page):
     compare = Compare(page)
     compare.run.click()
     compare.finished(2)
-    page.get_by_role("tab", name="Sketch").click()
+    open_tab(page, "Sketch")
     compare = Compare(page)
     compare.plan.get_by_text(re.compile(r"2 videos · about [\d.]+ s · [\d.]+ GB")).wait_for()
 

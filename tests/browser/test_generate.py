@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.browser.steps import Tab, playing
+from tests.browser.steps import Tab, open_tab, playing
 
 pytestmark = pytest.mark.browser
 
@@ -116,7 +116,7 @@ def test_a_prompt_is_never_taken_for_markup(page):
     tab = Tab(page, "Sketch")
     tab.make(prompt)
     assert tab.stage.locator("video").get_attribute("aria-label") == f"Video: {prompt}"
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     page.locator(".q-entry .q-prompt").get_by_text(prompt).wait_for()
     assert page.locator("#evil").count() == 0
     assert page.title() == "Quintet"

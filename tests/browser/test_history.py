@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.steps import Tab, playing
+from tests.browser.steps import Tab, open_tab, playing
 
 pytestmark = pytest.mark.browser
 
 
 def history(page):
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     return page.locator(".q-entry")
 
 
@@ -65,7 +65,7 @@ def test_a_failed_job_is_listed_with_its_message(page):
 
 
 def test_an_empty_history_says_so(page):
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     page.get_by_text("Nothing here yet").filter(visible=True).wait_for()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.steps import Tab, overflowing
+from tests.browser.steps import Tab, open_tab, overflowing
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +18,7 @@ def test_nothing_overflows_to_the_side(visit, viewport):
     tab.panel.get_by_role("button", name="Advanced").click()
     tab.make("a prompt_with_one_very_long_word_" + 20 * "and_so_on_")
     assert overflowing(page) == []
-    page.get_by_role("tab", name="History").click()
+    open_tab(page, "History")
     page.locator(".q-entry").wait_for()
     assert overflowing(page) == []
 

@@ -88,6 +88,7 @@ def numbers(page) -> list[int]:
 def press(page, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
+    painted(page)
 
 
 def test_every_frame_can_be_reached_and_is_the_right_one(show):
@@ -181,7 +182,6 @@ def test_the_wipe_shows_one_clip_on_each_side_and_follows_the_pointer(show):
     assert first > 230
     assert 110 < second < 150
     press(page, "c")
-    painted(page)
     index = page.evaluate("shownFigure()")
     assert 110 < page.evaluate(f"levelAt({index}, 1 / 16)") < 150
 
@@ -228,7 +228,6 @@ def test_a_region_drawn_in_one_clip_is_shown_in_all(show):
 def test_a_slice_shows_every_frame_of_one_line(show):
     page = show([(16, 8), (16, 8)])
     press(page, *["."] * 8, "x")
-    painted(page)
     rows = page.evaluate("sliceNumbers(0, 16)")
     rows[8] = 8  # the playhead lies over its own row
     assert rows == list(range(16))

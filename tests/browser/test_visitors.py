@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import FLAGS, PATIENCE_MS, ready
-from tests.browser.steps import Tab, playing
+from tests.browser.steps import Tab, open_tab, playing
 
 pytestmark = pytest.mark.browser
 
@@ -63,7 +63,7 @@ def test_two_browsers_do_not_see_each_others_jobs(visit, studio):
     studio.release.touch()
     Tab(mine, "Held").wait_for("done")
     tab.wait_for("done")
-    theirs.get_by_role("tab", name="History").click()
+    open_tab(theirs, "History")
     theirs.locator(".q-entry").first.wait_for()
     assert theirs.locator(".q-entry").count() == 1
     assert "a private square" not in theirs.content()
@@ -84,5 +84,5 @@ def test_history_outlives_the_browser(driver, chromium_path, studio, tmp_path):
             if visit == "first":
                 Tab(page, "Sketch").make("kept in this profile")
             else:
-                page.get_by_role("tab", name="History").click()
+                open_tab(page, "History")
                 page.locator(".q-entry").get_by_text("kept in this profile").wait_for()
