@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+REPOSITORY = Path(__file__).resolve().parents[1]  # where relative paths of weights begin
 Number = int | float
 FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "camera_path"]
 
