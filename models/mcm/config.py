@@ -36,7 +36,8 @@ class McmRequest(Request):
 class McmWeights:
     """Folders in diffusers layout. `unet` is the teacher with an adapter merged: `python -m models.mcm.convert`.
 
-    `teacher` may be empty; the tab then has no many-step comparison.
+    `teacher` may be empty; the tab then has no many-step comparison. With `adapter`, a folder of a released adapter's
+    layout on this machine, `unet` is the teacher itself, and the student is made of both for each job.
     """
 
     unet: str
@@ -45,6 +46,7 @@ class McmWeights:
     tokenizer: str
     scheduler: str
     teacher: str = ""
+    adapter: str = ""
     network: Literal["animatediff", "modelscope"] = "animatediff"
 
 
@@ -53,6 +55,8 @@ def recipe(weights: McmWeights) -> Recipe:
     if weights.network not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {weights.network!r}.")
     builder = NETWORKS[weights.network]
+    if weights.adapter and weights.teacher:
+        raise ValueError("With an adapter, unet is the teacher already. Leave teacher or adapter out.")
     teacher = (Component("teacher", builder, weights.teacher),) if weights.teacher else ()
     return Recipe(
         method="mcm",
@@ -65,4 +69,5 @@ def recipe(weights: McmWeights) -> Recipe:
             Component("scheduler", "diffusers:DDIMScheduler", weights.scheduler, ("denoise",), "files"),
             Component("vae", "diffusers:AutoencoderKL", weights.vae, ("denoise", "decode")),  # previews
         ),
+        arguments={"adapter": weights.adapter},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,22 +11,26 @@ from torch import Tensor
 from models.common.animatediff.frames import check_size, decode_frames, draw_latents, preview
 from models.common.animatediff.prompts import encode_prompts
 from models.mcm.config import McmRequest
+from models.mcm.lent_adapter import lent_adapter
 from models.mcm.sampler import sample_student, sample_teacher, student_scheduler, teacher_scheduler
-from models.method import Clip, OnStep, Step
+from models.method import REPOSITORY, Clip, OnStep, Step
 
 
 class McmPipeline:
     """encode_prompt -> prepare_latents -> denoise -> decode; one job at a time."""
 
     def __init__(
-        self, tokenizer: Any, text_encoder: Any, unet: Any, scheduler: Any, vae: Any, teacher: Any = None
-    ) -> None:
+        self, tokenizer: Any, text_encoder: Any, unet: Any, scheduler: Any, vae: Any, teacher: Any = None,
+        adapter: str = "",
+    ) -> None:  # fmt: skip
+        """With `adapter`, see config.py, `unet` is the teacher."""
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.unet = unet
         self.scheduler = scheduler
         self.vae = vae
-        self.teacher = teacher
+        self.adapter = adapter
+        self.teacher = unet if adapter else teacher
 
     @torch.inference_mode()
     def __call__(self, request: McmRequest, on_step: OnStep) -> list[Clip]:
@@ -67,4 +72,6 @@ class McmPipeline:
             return sample_teacher(self.teacher, scheduler, latents, text, request.guidance_scale, report)
         few = student_scheduler(self.scheduler, self.unet)
         few.set_timesteps(total, device=latents.device)
-        return sample_student(self.unet, few, latents, text, generator, report)
+        student = lent_adapter(self.unet, REPOSITORY / self.adapter) if self.adapter else nullcontext()
+        with student:
+            return sample_student(self.unet, few, latents, text, generator, report)

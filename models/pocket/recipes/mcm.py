@@ -20,7 +20,6 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from models.mcm.adapter import merge_adapter
 from models.mcm.consistency import NoiseSchedule
 from models.mcm.discriminator import ProjectedDiscriminator
 from models.mcm.features import EncoderFeatures
@@ -152,17 +151,14 @@ def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
         if run.due():
             run.save(trainer=trainer.state_dict())
     run.save(trainer=trainer.state_dict())
-    export(trainer, base, stage, run)
+    export(trainer, stage, run)
 
 
-def export(trainer: MotionConsistencyTrainer, base: Base, stage: str, run: Run) -> None:
-    """The adapter in the released layout; for MCM also the student, merged, as the studio opens it."""
+def export(trainer: MotionConsistencyTrainer, stage: str, run: Run) -> None:
+    """The adapter in the released layout."""
     folder = WEIGHTS / ("adapter" if stage == "mcm" else "plain_adapter")
     trainer.adapter.half().save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
-    if stage == "mcm":
-        teacher: Any = UNetMotionModel.from_pretrained(str(BASE / "unet"), dtype=torch.float32)
-        merge_adapter(teacher, folder).half().save_pretrained(WEIGHTS / "unet")
     (folder / "training.json").write_text(json.dumps({"recipe": f"mcm {stage}", "clips": run.samples}) + "\n")
 
 

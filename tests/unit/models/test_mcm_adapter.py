@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from models.mcm.adapter import AdapterError, adapted_modules, merge_adapter
+from models.mcm.lent_adapter import lent_adapter
 from models.mcm.sampler import predict_noise
 from tests.unit.models import tiny_animatediff as tiny
 
@@ -66,6 +67,35 @@ def test_merging_adds_alpha_over_rank_times_the_product(kind, saved):
             assert torch.equal(after, before[name])
     out = predict_noise(student, torch.randn(1, 4, 2, 8, 8), torch.tensor(500), torch.randn(1, 5, tiny.TEXT_DIM))
     assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_a_lent_adapter_is_the_merged_student_and_leaves_no_trace(kind, saved):
+    unet, student = TEACHERS[kind](), merge_adapter(TEACHERS[kind](), saved / kind)
+    shared = {name: (parameter, parameter.clone()) for name, parameter in unet.named_parameters()}
+    inputs = torch.randn(1, 4, 2, 8, 8), torch.tensor(500), torch.randn(1, 5, tiny.TEXT_DIM)
+    with torch.inference_mode():
+        alone = predict_noise(unet, *inputs)
+        with lent_adapter(unet, saved / kind):
+            lent = [predict_noise(unet, *inputs) for _ in range(2)]
+        torch.testing.assert_close(lent[0], predict_noise(student, *inputs), atol=1e-5, rtol=1e-4)
+        assert torch.equal(lent[0], lent[1])
+        assert not torch.allclose(lent[0], alone, atol=1e-3)
+        assert torch.equal(predict_noise(unet, *inputs), alone)
+    for name, parameter in unet.named_parameters():
+        assert parameter is shared[name][0]
+        assert torch.equal(parameter, shared[name][1])
+
+
+def test_an_interrupted_job_gives_the_teacher_back(saved):
+    unet = TEACHERS["animatediff"]()
+    before = dict(unet.named_parameters())
+    inputs = torch.randn(1, 4, 2, 8, 8), torch.tensor(500), torch.randn(1, 5, tiny.TEXT_DIM)
+    with pytest.raises(KeyboardInterrupt), torch.inference_mode(), lent_adapter(unet, saved / "animatediff"):
+        predict_noise(unet, *inputs)
+        raise KeyboardInterrupt
+    assert all(parameter is before[name] for name, parameter in unet.named_parameters())
+    assert not any(module._forward_pre_hooks for module in unet.modules())
 
 
 def break_adapter(folder: Path, how: str) -> None:

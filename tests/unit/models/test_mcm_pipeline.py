@@ -11,11 +11,13 @@ from diffusers import AnimateDiffPipeline, LCMScheduler, MotionAdapter, UNet2DCo
 
 from models.common.animatediff.frames import check_size
 from models.mcm import METHOD
+from models.mcm.adapter import merge_adapter
 from models.mcm.config import McmRequest, McmWeights
 from models.mcm.pipeline import McmPipeline
 from models.mcm.sampler import student_scheduler
 from models.method import Step, StopRequested
 from tests.unit.models import tiny_animatediff as tiny
+from tests.unit.models.test_mcm_adapter import save_adapter
 
 
 def make_pipeline(kind: str, teacher: bool = True) -> McmPipeline:
@@ -117,10 +119,27 @@ def test_a_seed_gives_the_video_of_diffusers_pipeline():
 
 @pytest.mark.parametrize("network", ["animatediff", "modelscope"])
 def test_the_recipe_names_what_the_pipeline_takes(network):
-    recipe = METHOD.recipe(McmWeights("u", "v", "t", "k", "s", "base", network))
+    recipe = METHOD.recipe(McmWeights("u", "v", "t", "k", "s", "base", network=network))
     assert {component.name for component in recipe.components} == {
         "tokenizer", "text_encoder", "unet", "teacher", "scheduler", "vae",
     }  # fmt: skip
+
+
+def test_with_an_adapter_one_network_is_both_teacher_and_student(tmp_path):
+    recipe = METHOD.recipe(McmWeights("u", "v", "t", "k", "s", adapter="a"))
+    assert "teacher" not in {component.name for component in recipe.components}
+    with pytest.raises(ValueError, match="unet is the teacher already"):
+        METHOD.recipe(McmWeights("u", "v", "t", "k", "s", teacher="base", adapter="a"))
+
+    save_adapter(tiny.motion_unet(), tmp_path)
+    parts = {**tiny.text_parts(), **tiny.frame_parts()}
+    made = {
+        "lent": McmPipeline(unet=tiny.motion_unet(), adapter=str(tmp_path), **parts),
+        "merged": McmPipeline(unet=merge_adapter(tiny.motion_unet(), tmp_path), teacher=tiny.motion_unet(), **parts),
+    }
+    for teacher in (False, True):
+        lent, merged = (pipe(request(teacher=teacher, teacher_steps=2), lambda _: None)[0] for pipe in made.values())
+        assert np.abs(lent.frames.astype(int) - merged.frames).max() <= 1
 
 
 @pytest.mark.parametrize(
