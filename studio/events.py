@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.method import Recipe, Request, request_fields
+from models.method import REPOSITORY, Recipe, Request, request_fields
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = REPOSITORY / "presets"  # pictures that come with the studio
 
 

@@ -18,7 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from models.method import REPOSITORY
+
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 PREFIXES = ("transformer.", "base_model.model.", "diffusion_model.")
 TYPE = "reference_type"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.method import REPOSITORY
 from studio.events import StudioError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit, a larger number means that this is no safetensors file
 ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,

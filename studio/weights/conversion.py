@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from models.method import Conversion
-from studio.registry.files import REPOSITORY, WeightsError, import_object
+from models.method import REPOSITORY, Conversion
+from studio.registry.files import WeightsError, import_object
 from studio.weights.library import Library
 from studio.weights.made import SUMS, folder_bytes, is_whole, write_sums
 from studio.weights.transfer import NO_ROOM, DownloadStopped, Stop, locked

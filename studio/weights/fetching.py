@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.method import REPOSITORY
 from studio.presets import Preset
-from studio.registry.files import REPOSITORY, WeightsError
+from studio.registry.files import WeightsError
 from studio.weights import hub_cache
 from studio.weights.conversion import convert
 from studio.weights.hub import HubFile, Listing, list_repository

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from models.method import Conversion, Published
+from models.method import REPOSITORY, Conversion, Published
 from studio.presets import Preset
-from studio.registry.files import REPOSITORY
 from studio.weights import hub_cache
 from studio.weights.hub import HubFile, Listing
 from studio.weights.hub_cache import HubSource

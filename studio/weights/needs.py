@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from models.method import Component, Conversion, Published, Terms
+from models.method import REPOSITORY, Component, Conversion, Published, Terms
 from studio.presets import Preset
-from studio.registry.files import REPOSITORY, WeightsError, find_weights, read_config
+from studio.registry.files import WeightsError, find_weights, read_config
 from studio.weights.hub import module_patterns, settings_patterns
 from studio.weights.hub_cache import HubSource
 from studio.weights.made import is_whole, read_sums

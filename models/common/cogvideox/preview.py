@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from models.method import REPOSITORY
+
 FILE = "preview.safetensors"  # beside the VAE's config: weight [3, channels], bias [3], fitted when the VAE was made
 
 
