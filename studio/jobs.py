@@ -6,6 +6,7 @@ Threads only; neither gradio nor torch. The page holds a job id and nothing else
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import secrets
 import threading
@@ -30,6 +31,8 @@ from studio.events import (
     StudioError,
     Waiting,
 )
+from studio.fair_order import FairOrder
+from studio.limits import Limits
 
 if TYPE_CHECKING:
     from studio.executors import Executor
@@ -113,14 +116,17 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs on `executor`, first come, first served; as many at once as it takes."""
+    """Runs jobs on `executor`, visitors in turns; as many at once as it takes."""
 
-    def __init__(self, executor: Executor, history: History | None = None, max_queue: int = 20) -> None:
+    def __init__(
+        self, executor: Executor, history: History | None = None, max_queue: int = 20, limits: Limits | None = None
+    ) -> None:
         self._executor = executor
         self._history = history
         self._max_queue = max_queue
+        self._limits = limits or Limits()
         self._jobs: dict[str, Job] = {}  # in order of submission
-        self._waiting: list[Job] = []
+        self._waiting: FairOrder[Job] = FairOrder()
         self._running: list[Job] = []
         self._closed = False
         self._changed = threading.Condition()
@@ -132,18 +138,16 @@ class JobQueue:
     def submit(self, preset: Preset, request: Request, owner: str) -> Job:
         """Queue a request and return at once. ValueError, in words, for what cannot be made or a full queue."""
         preset.check(request)
+        self._limits.check(preset.recipe, request)
         spec = JobSpec(secrets.token_urlsafe(16), preset.key, preset.method.name, request, preset.recipe)
         job = Job(spec, owner)
         with self._changed:
             if self._closed:
                 raise StudioError("The studio is closing and takes no new jobs.", "Start it again.")
-            if len(self._waiting) >= self._max_queue:
-                raise QueueFull(
-                    f"The queue is full: {len(self._waiting)} jobs are waiting. Try again in a few minutes."
-                )
+            self._check_room(owner)
             self._record("add", job)
             self._jobs[job.id] = job
-            self._waiting.append(job)
+            self._waiting.add(job)
             self._forget_oldest()
             self._announce_positions()
             self._changed.notify_all()
@@ -207,7 +211,7 @@ class JobQueue:
                     self._changed.wait()
                 if self._closed:
                     return
-                job = self._waiting.pop(0)
+                job = self._waiting.take()
                 self._running.append(job)
                 self._announce_positions()
             self._run(job)
@@ -243,6 +247,15 @@ class JobQueue:
         except Exception:
             logger.exception("the history could not be written")
 
+    def _check_room(self, owner: str) -> None:
+        count, most = self._waiting.count(owner), self._limits.waiting_each
+        if most and count >= most:
+            raise QueueFull(
+                f"You have {count} jobs waiting, as many as one visitor may. Try again when some are done."
+            )
+        if len(self._waiting) >= self._max_queue:
+            raise QueueFull(f"The queue is full: {len(self._waiting)} jobs are waiting. Try again in a few minutes.")
+
     def _announce_positions(self) -> None:
         ahead = max(0, len(self._running) - len(self._threads) + 1)  # with one thread: the one that runs
         for position, job in enumerate(self._waiting, start=ahead):
@@ -250,7 +263,7 @@ class JobQueue:
                 job.emit(Waiting(position))
         expect = getattr(self._executor, "expect", None)  # some executors have no use for it
         if expect is not None:
-            expect([job.spec.recipe for job in self._waiting[:EXPECTED]])
+            expect([job.spec.recipe for job in itertools.islice(self._waiting, EXPECTED)])
 
     def _forget_oldest(self) -> None:
         over = [id for id, job in self._jobs.items() if job.done]

@@ -15,6 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from studio.presets import did_you_mean
 
 PREFIX = "QUINTET_"
+LISTS = ("method_packages", "allowed_hosts")
+NOT_NEGATIVE = (
+    "max_queue", "max_queue_each", "max_pixels", "max_frames", "max_steps", "memory_gb", "threads", "block_cache",
+    "stop_seconds", "replicas",
+)  # fmt: skip
 
 
 @dataclass
@@ -37,7 +42,22 @@ class StudioSettings:
     replicas: int = field(default=0, metadata={"help": "workers of the ray executor; 0 for one per GPU"})
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=7860, metadata={"help": "port to listen on"})
+    login: str = field(
+        default="", metadata={"help": "name:password that every visitor must give; rather a variable than a flag"}
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(), metadata={"help": "names besides localhost under which a page on 127.0.0.1 is reached"}
+    )
     max_queue: int = field(default=20, metadata={"help": "jobs that may wait"})
+    max_queue_each: int = field(
+        default=0,
+        metadata={"help": "jobs one visitor may have waiting; 0: all, or a third where strangers reach the page"},
+    )
+    max_pixels: int = field(default=0, metadata={"help": "pixels of a frame; 0: what the method makes"})
+    max_frames: int = field(default=0, metadata={"help": "frames of a job, all views; 0: what the method makes"})
+    max_steps: int = field(default=0, metadata={"help": "steps of a job; 0: what the method makes"})
+    max_upload_mb: int = field(default=100, metadata={"help": "size of an uploaded file, in MB"})
+    max_picture_megapixels: int = field(default=40, metadata={"help": "size of an uploaded picture, in megapixels"})
     memory_gb: float = field(
         default=0.0, metadata={"help": "memory for weights and computing, in GiB; 0 for what the device has"}
     )
@@ -60,9 +80,15 @@ class StudioSettings:
         self.preset_dir, self.certificate_dir = self.preset_dir.expanduser(), self.certificate_dir.expanduser()
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}.")
-        for name in ("max_queue", "memory_gb", "threads", "block_cache", "stop_seconds", "replicas"):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        for name in ("max_upload_mb", "max_picture_megapixels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        name, colon, password = self.login.partition(":")
+        if self.login and not (name and colon and password):
+            raise ValueError("login must have the form name:password, with neither of them empty.")
 
 
 def load_settings(
@@ -116,7 +142,7 @@ def _checked(values: dict[str, Any], place: str) -> dict[str, Any]:
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"{place}: {name!r} is not a setting. {did_you_mean(name, known)}")
-        if name == "method_packages" and isinstance(value, str):
+        if name in LISTS and isinstance(value, str):
             values[name] = [part.strip() for part in value.split(",") if part.strip()]
     _build(values, place)
     return values

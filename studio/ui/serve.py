@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from studio.events import StudioError
+from studio.limits import Limits
 from studio.settings import StudioSettings
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _serve(settings: StudioSettings) -> None:
     presets = load_presets(settings.preset_dir, settings.method_packages)
     history = History(settings.output_dir / HISTORY_FILE)
     executor = make_executor(settings)
-    jobs = JobQueue(executor, history, settings.max_queue)
+    jobs = JobQueue(executor, history, settings.max_queue, limits_of(settings))
     try:
         if settings.executor == "zerogpu":  # in this thread, before the page opens
             executor.warm([preset.recipe for preset in presets.values() if preset.name == FAVOURITE])
@@ -71,6 +72,12 @@ def _open(page: gr.Blocks, settings: StudioSettings) -> str:
 def is_private(settings: StudioSettings) -> bool:
     """Whether only this machine reaches the page: strangers do not fill a disk with downloads."""
     return settings.host in LOOPBACK and not {"SPACE_ID", "GRADIO_SERVER_NAME"} & os.environ.keys()
+
+
+def limits_of(settings: StudioSettings) -> Limits:
+    """Where strangers reach the page, one of them leaves room in the queue for two others."""
+    each = settings.max_queue_each or (0 if is_private(settings) else -(-settings.max_queue // 3))
+    return Limits(settings.max_pixels, settings.max_frames, settings.max_steps, each)
 
 
 def launch_options(settings: StudioSettings) -> dict[str, Any]:

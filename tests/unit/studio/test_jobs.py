@@ -162,7 +162,20 @@ def test_a_full_queue_is_refused_in_words_and_takes_jobs_again_later(jobs, execu
         jobs.submit(preset, preset.request, "bob")
     assert history.entries("bob") == []
     jobs.stop(waiting[0].id, "ann")
-    assert jobs.submit(preset, preset.request, "bob").latest == Waiting(3)
+    assert jobs.submit(preset, preset.request, "bob").latest == Waiting(1)
+
+
+def test_a_visitors_second_job_lets_another_visitors_first_one_pass(jobs, executor, preset):
+    running = jobs.submit(preset, preset.request, "ann")
+    reach(running, started)
+    second, third = (jobs.submit(preset, preset.request, "ann") for _ in range(2))
+    other = jobs.submit(preset, preset.request, "bob")
+    assert [job.latest for job in (other, second, third)] == [Waiting(1), Waiting(2), Waiting(3)]
+    for job in (running, other, second, third):
+        reach(job, started)
+        executor.events.put(DONE)
+        list(job.events())
+    assert executor.order == [running.id, other.id, second.id, third.id]
 
 
 def test_an_executor_that_raises_or_says_nothing_fails_the_job_and_the_next_runs(jobs, executor, preset):
