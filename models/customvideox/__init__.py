@@ -1,6 +1,7 @@
 """CustomVideoX: text to video around any subject, from one picture of it."""
 
-from models.customvideox.config import TERMS, CustomVideoXRequest, Weights, check, inspector, recipe
+from models.customvideox.config import CustomVideoXRequest, Weights, check, inspector, recipe
+from models.customvideox.downloads import TERMS
 from models.method import Ablation, Method
 
 METHOD = Method(

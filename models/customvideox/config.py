@@ -1,4 +1,4 @@
-"""CustomVideoX as data: its request, its weights, its recipe, the terms of its downloads. Imports no torch."""
+"""CustomVideoX as data: its request, its weights, its recipe. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from models.method import (
     Component,
     Recipe,
     Request,
-    Terms,
     check_frames,
     choice,
     image,
@@ -167,20 +166,3 @@ def inspector(weights: Weights) -> Recipe:
     """What shows the cut-out subject; it needs no weights."""
     arguments = {"height": weights.height, "width": weights.width}
     return Recipe("customvideox", "models.customvideox.inspector:SubjectInspector", (), arguments)
-
-
-TERMS = tuple(
-    Terms(
-        name=f"CogVideoX-{size}, the network CustomVideoX adds a LoRA to",
-        url=f"https://huggingface.co/THUDM/CogVideoX-{size.lower()}",
-        bytes=download,
-        licence=licence,
-        licence_url=f"https://huggingface.co/THUDM/CogVideoX-{size.lower()}/blob/main/LICENSE",
-        condition=condition,
-        covers=(f"hub:THUDM/CogVideoX-{size.lower()}",),
-    )
-    for size, download, licence, condition in (
-        ("2B", 13_790_000_000, "Apache-2.0", ""),
-        ("5B", 21_570_000_000, "CogVideoX licence", "Commercial use needs a registration with its authors."),
-    )
-)

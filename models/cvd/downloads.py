@@ -1,21 +1,13 @@
 """CVD's published files: from where, under which terms, and how they become weights."""
 
+from models.common.animatediff.downloads import BASE, BASE_TERMS
 from models.method import Conversion, Published, Terms
 
-BASE = "hub:stable-diffusion-v1-5/stable-diffusion-v1-5@451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
 ANIMATEDIFF = "hub:guoyww/animatediff@fdfe36afa161e51b3e9c24022b0e368d59e7345e"
 CAMERACTRL = "hub:hehao13/CameraCtrl@main"  # its newest commit was not at hand; the one that is fetched is recorded
 
 TERMS = (
-    Terms(
-        name="Stable Diffusion 1.5",
-        url="https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
-        bytes=4_265_000_000,
-        licence="CreativeML OpenRAIL-M",
-        licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
-        condition="Forbids harmful uses, listed in its attachment A.",
-        covers=("hub:stable-diffusion-v1-5/",),
-    ),
+    BASE_TERMS,
     Terms(
         name="AnimateDiff v3's motion modules and domain adapter",
         url="https://huggingface.co/guoyww/animatediff",

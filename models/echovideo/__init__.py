@@ -1,6 +1,7 @@
 """EchoVideo: text to video that keeps a person's identity, from one picture of the face."""
 
-from models.echovideo.config import CONVERSIONS, TERMS, EchoVideoRequest, Weights, check, choices, inspector, recipe
+from models.echovideo.config import EchoVideoRequest, Weights, check, choices, inspector, recipe
+from models.echovideo.downloads import CONVERSIONS, TERMS
 from models.method import Ablation, Method
 
 METHOD = Method(

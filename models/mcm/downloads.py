@@ -1,10 +1,10 @@
 """MCM's published files: from where, under which terms, and how adapters and teachers become weights."""
 
+from models.common.animatediff.downloads import BASE, BASE_TERMS
 from models.method import Conversion, Published, Terms
 
 ADAPTERS = "hub:yhzhai/mcm@main"  # its newest commit was not at hand; the one that is fetched is recorded
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-BASE = "hub:stable-diffusion-v1-5/stable-diffusion-v1-5@451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
 MOTION = "hub:guoyww/animatediff-motion-adapter-v1-5-2@6167b88ffe39b4441fdf2113e77b99a6f56b7906"
 MODELSCOPE = "hub:ali-vilab/text-to-video-ms-1.7b@8227dddca75a8561bf858d604cc5dae52b954d01"
 NETWORK = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -18,15 +18,7 @@ TERMS = (
         licence_url="https://www.apache.org/licenses/LICENSE-2.0",
         covers=("hub:yhzhai/mcm",),
     ),
-    Terms(
-        name="Stable Diffusion 1.5",
-        url="https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
-        bytes=4_265_000_000,
-        licence="CreativeML OpenRAIL-M",
-        licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
-        condition="Forbids harmful uses, listed in its attachment A.",
-        covers=("hub:stable-diffusion-v1-5/",),
-    ),
+    BASE_TERMS,
     Terms(
         name="AnimateDiff's motion modules",
         url="https://huggingface.co/guoyww/animatediff-motion-adapter-v1-5-2",

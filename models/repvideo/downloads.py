@@ -1,5 +1,6 @@
 """RepVideo's published files: from where, under which terms, and how they become weights."""
 
+from models.common.cogvideox.downloads import cogvideox_terms
 from models.method import Conversion, Published, Terms
 
 CHECKPOINT = "hub:Vchitect/RepVideo@c30c5bd415cac42a2136da988ffd65cd9340c05b"
@@ -13,14 +14,7 @@ TERMS = (
         licence_url="https://www.apache.org/licenses/LICENSE-2.0",
         covers=("hub:Vchitect/RepVideo",),
     ),
-    Terms(
-        name="CogVideoX-2B's text encoder and VAE",
-        url="https://huggingface.co/THUDM/CogVideoX-2b",
-        bytes=10_390_000_000,
-        licence="Apache-2.0",
-        licence_url="https://huggingface.co/THUDM/CogVideoX-2b/blob/main/LICENSE",
-        covers=("hub:THUDM/CogVideoX-2b",),
-    ),
+    cogvideox_terms("2B", "'s text encoder and VAE", 10_390_000_000),
 )
 
 CONVERSIONS = (
