@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.studio import Studio, running_studio, write_presets
+from tests.browser.steps import Tab, ready
+from tests.browser.studio import ROOT, Studio, running_studio, write_presets
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -24,6 +25,7 @@ FLAGS = [
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PATIENCE_MS = 20_000
+PATIENCE_WITH_NETWORKS_MS = 300_000  # other work may share the cores
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +85,30 @@ def page(visit):
     return visit()
 
 
-def ready(page) -> None:
-    """Wait until the page is drawn and knows its visitor, without whom nothing can be asked."""
-    page.get_by_role("button", name="Generate").first.wait_for()
-    page.wait_for_function("() => localStorage.getItem('quintet-visitor')")
+@pytest.fixture(scope="session")
+def pocket_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The studio as it is, with the weights of the repository."""
+    with running_studio(tmp_path_factory.mktemp("pocket"), ROOT / "presets") as running:
+        yield running
+
+
+@pytest.fixture
+def pocket_tab(chromium, pocket_studio: Studio) -> Iterator[Callable]:
+    """pocket_tab(title) opens that tab as a new visitor, who waits for as long as real networks take."""
+    contexts = []
+
+    def open_tab(title: str, steps: int | None = 4) -> Tab:
+        context = chromium.new_context(viewport=DESKTOP)
+        context.set_default_timeout(PATIENCE_WITH_NETWORKS_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(pocket_studio.address)
+        ready(page)
+        tab = Tab(page, title)
+        if steps is not None:
+            tab.panel.locator(".q-field-num_inference_steps input[type=number]").fill(str(steps))
+        return tab
+
+    yield open_tab
+    for context in contexts:
+        context.close()

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def ready(page) -> None:
+    """Wait until the page is drawn and knows its visitor, without whom nothing can be asked."""
+    page.get_by_role("button", name="Generate").first.wait_for()
+    page.wait_for_function("() => localStorage.getItem('quintet-visitor')")
+
+
 def open_tab(page, title: str) -> None:
     """On a narrow page the last tabs are behind a button."""
     tab = page.get_by_role("tab", name=title, exact=True)

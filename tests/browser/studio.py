@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import yaml
+
+from studio.outputs import read_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +29,18 @@ class Studio:
     process: subprocess.Popen[str]
     outputs: Path
     release: Path
+
+
+def made(studio: Studio, method: str) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """(settings, frames [frames, height, width, 3]) of the clips that a method wrote, oldest first."""
+    found = []
+    for path in sorted(studio.outputs.glob("*.mp4")):
+        settings = read_settings(path)
+        if settings["method"] == method:
+            with av.open(str(path)) as video:
+                frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            found.append((settings, np.stack(frames).astype(int)))
+    return found
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from tests.browser.conftest import PHONE, ready
-from tests.browser.steps import Tab, open_tab, overflowing
+from tests.browser.conftest import PHONE
+from tests.browser.steps import Tab, open_tab, overflowing, ready
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000  # several videos, one after another

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from studio.outputs import read_settings
-from tests.browser.conftest import DESKTOP, ready
 from tests.browser.steps import Tab, playing
-from tests.browser.studio import ROOT, Studio, running_studio
+from tests.browser.studio import ROOT, made
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WEIGHTS = ROOT / "models/pocket/weights/customvideox/lora"
 SUBJECTS = ROOT / "presets/customvideox/examples"
-MINUTES_MS = 300_000  # other work may share the cores
-
-
-@pytest.fixture(scope="module")
-def pocket_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    if not any(WEIGHTS.glob("*.safetensors")):
-        pytest.skip("the pocket weights of CustomVideoX are not in this checkout")
-    with running_studio(tmp_path_factory.mktemp("customvideox"), ROOT / "presets") as studio:
-        yield studio
 
 
 @pytest.fixture
-def tab(chromium, pocket_studio) -> Iterator[Tab]:
-    with chromium.new_context(viewport=DESKTOP) as context:
-        context.set_default_timeout(MINUTES_MS)
-        page = context.new_page()
-        page.goto(pocket_studio.address)
-        ready(page)
-        tab = Tab(page, "CustomVideoX")
-        tab.panel.locator(".q-field-num_inference_steps input[type=number]").fill("4")
-        yield tab
-
-
-def frames(path) -> np.ndarray:
-    with av.open(str(path)) as video:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]).astype(int)
-
-
-def made(studio: Studio, name: str) -> list[np.ndarray]:
-    """Clips of that name, oldest first."""
-    return [frames(path) for path in sorted(studio.outputs.glob("*.mp4")) if read_settings(path)["clip"] == name]
+def tab(pocket_tab) -> Tab:
+    return pocket_tab("CustomVideoX")
 
 
 def test_a_subject_is_shown_kept_and_lost_when_the_picture_no_longer_takes_part(tab, pocket_studio, tmp_path):
@@ -68,7 +36,8 @@ def test_a_subject_is_shown_kept_and_lost_when_the_picture_no_longer_takes_part(
     assert "reference attention off" in tab.line.inner_text()
     assert playing(tab.page)
 
-    (kept,), (attention,), (lost,) = (made(pocket_studio, name) for name in ("video", "attention", ""))
+    clips = {settings["clip"]: frames for settings, frames in made(pocket_studio, "customvideox")}
+    kept, attention, lost = clips["video"], clips["attention"], clips[""]
     assert kept.shape == lost.shape == (20, 64, 64, 3)
     assert attention.shape[0] == 20 and attention.shape[1] > 256
     assert np.abs(kept - lost).mean() > 1

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from studio.outputs import read_settings
-from tests.browser.conftest import DESKTOP, ready
 from tests.browser.steps import Tab, playing
-from tests.browser.studio import ROOT, Studio, running_studio
+from tests.browser.studio import ROOT, made
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WEIGHTS = ROOT / "models/pocket/weights/echovideo/transformer"
 PEOPLE = ROOT / "presets/echovideo/examples"
-MINUTES_MS = 300_000  # other work may share the cores
-
-
-@pytest.fixture(scope="module")
-def pocket_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    if not any(WEIGHTS.glob("*.safetensors")):
-        pytest.skip("the pocket weights of EchoVideo are not in this checkout")
-    with running_studio(tmp_path_factory.mktemp("echovideo"), ROOT / "presets") as studio:
-        yield studio
 
 
 @pytest.fixture
-def tab(chromium, pocket_studio) -> Iterator[Tab]:
-    with chromium.new_context(viewport=DESKTOP) as context:
-        context.set_default_timeout(MINUTES_MS)
-        page = context.new_page()
-        page.goto(pocket_studio.address)
-        ready(page)
-        tab = Tab(page, "EchoVideo")
-        tab.panel.locator(".q-field-num_inference_steps input[type=number]").fill("4")
-        yield tab
-
-
-def frames(path) -> np.ndarray:
-    with av.open(str(path)) as video:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]).astype(int)
+def tab(pocket_tab) -> Tab:
+    return pocket_tab("EchoVideo")
 
 
 def test_a_person_is_taken_seen_and_kept_and_the_idea_switched_off_shows_in_the_pair(tab, pocket_studio):
@@ -60,14 +33,13 @@ def test_a_person_is_taken_seen_and_kept_and_the_idea_switched_off_shows_in_the_
     assert playing(tab.page)
     assert "identity fusion off" in tab.line.inner_text()
 
-    pair = sorted(pocket_studio.outputs.glob("*.mp4"))
-    on, off = (read_settings(path)["request"] for path in pair)
+    (settings_on, first), (settings_off, second) = made(pocket_studio, "echovideo")
+    on, off = settings_on["request"], settings_off["request"]
     assert on["identity_fusion"] is True and off["identity_fusion"] is False
     assert {k: v for k, v in on.items() if k != "identity_fusion"} == {
         k: v for k, v in off.items() if k != "identity_fusion"
     }
     assert on["seed"] == 11 and on["face"] == "presets/echovideo/examples/ivan.png"
-    first, second = map(frames, pair)
     assert first.shape == second.shape == (20, 64, 64, 3)
     assert np.abs(first - second).mean() > 1
 

@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 
 from studio.outputs import read_settings
-from tests.browser.conftest import DESKTOP, PHONE, ready
-from tests.browser.steps import Tab, overflowing
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.steps import Tab, overflowing, ready
 from tests.browser.studio import Studio, running_studio
 
 pytestmark = pytest.mark.browser

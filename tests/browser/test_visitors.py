@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import FLAGS, PATIENCE_MS, ready
-from tests.browser.steps import Tab, open_tab, playing
+from tests.browser.conftest import FLAGS, PATIENCE_MS
+from tests.browser.steps import Tab, open_tab, playing, ready
 
 pytestmark = pytest.mark.browser
 
