@@ -36,6 +36,8 @@ class FieldInfo:
     inspected: bool = False  # pictures: the method can show what it sees of it, see `Method.inspector`
     chooses: str = ""  # pictures: the field that a click on one of those sights fills
     consent: str = ""  # pictures: the sentence a person agrees to once before using a picture of their own
+    each: tuple[str, ...] = ()  # camera paths: names for one view; `choices` are those for all views together
+    views: str = ""  # camera paths: the field that counts the views
 
 
 def text(
@@ -91,9 +93,24 @@ def image(
     return field(default=None, metadata={"info": info})
 
 
-def camera_path(default: str, help: str, *, label: str = "", advanced: bool = False) -> Any:
-    """The name of a camera path or the path of a RealEstate10K file."""
-    return field(default=default, metadata={"info": FieldInfo("camera_path", help, label, advanced=advanced)})
+def camera_path(
+    default: str, help: str, *, label: str = "", choices: tuple[str, ...] = (), each: tuple[str, ...] = (),
+    views: str = "", advanced: bool = False,
+) -> Any:  # fmt: skip
+    """A path for all views by name (`choices`), or one per view between semicolons: a name (`each`) or a
+    RealEstate10K file (*.txt). `views` is the field that counts them."""
+    info = FieldInfo("camera_path", help, label, choices=choices, advanced=advanced, each=each, views=views)
+    return field(default=default, metadata={"info": info})
+
+
+def path_entries(words: str) -> list[str]:
+    """The paths that a camera_path field holds: one for all views, or one for each."""
+    return [entry.strip() for entry in words.split(";") if entry.strip()]
+
+
+def is_camera_file(entry: str) -> bool:
+    """A RealEstate10K file rather than a name. No other file of this machine is opened for a visitor."""
+    return entry.lower().endswith(".txt")
 
 
 @dataclass
@@ -166,13 +183,28 @@ class StopRequested(Exception):
 OnStep = Callable[[Step], None]
 
 
+@dataclass(frozen=True)
+class Camera:
+    """From where one frame is seen. `pose`: camera-to-world, 4x4 row by row, x right, y down, z forward.
+
+    `lens`: fx, fy, cx, cy as fractions of the picture's width and height.
+    """
+
+    pose: tuple[float, ...]
+    lens: tuple[float, ...]
+
+
 @dataclass
 class Clip:
-    """One video. `frames` uint8 [frames, height, width, 3]; `name` tells several clips of one job apart."""
+    """One video. `frames` uint8 [frames, height, width, 3]; `name` tells several clips of one job apart.
+
+    `cameras`: that of every frame, where the method has them; the clips of one job then share one world.
+    """
 
     frames: Any
     fps: Number
     name: str = ""
+    cameras: tuple[Camera, ...] = ()
 
 
 @runtime_checkable
@@ -241,6 +273,17 @@ class Ablation:
     label: str
     help: str
     off: Mapping[str, Any]
+    steps: str = ""  # the field that counts the steps when it is off, where that is another one
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Videos of one request worth seeing side by side, made by one click. `members`: label -> changes of it."""
+
+    name: str
+    label: str
+    help: str
+    members: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -305,6 +348,8 @@ class Method:
     inspector: Callable[[Any], Recipe] | None = None  # (weights): an `Inspector` in place of the pipeline
     choices: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None  # (weights): the choices these weights leave
     compared: Mapping[str, Any] = field(default_factory=dict)  # merged over requests that are compared
+    lineups: tuple[Lineup, ...] = ()
+    cameras: Callable[[Any], tuple[tuple[Camera, ...], ...]] | None = None  # (request): of every view and frame
 
 
 def check_frames(num_frames: int, known: tuple[int, ...]) -> None:

@@ -78,9 +78,10 @@ def save(
         try:
             for index, clip in enumerate(clips):
                 parts.append(folder / f".{spec.id}-{index}.mp4")
-                _write_video(
-                    clip, parts[-1], settings | {"clip": clip.name, "fps": clip.fps, "frames": len(clip.frames)}
-                )
+                own = {"clip": clip.name, "fps": clip.fps, "frames": len(clip.frames)}
+                if clip.cameras:
+                    own["cameras"] = [dataclasses.asdict(camera) for camera in clip.cameras]
+                _write_video(clip, parts[-1], settings | own)
                 provenance.mark_video(parts[-1], certificates)
             parts.append(folder / f".{spec.id}-poster.webp")
             _write_poster(clips[0], parts[-1])

@@ -9,7 +9,9 @@ from jaxtyping import Float
 
 from models.common import cameras as geometry
 from models.common.cameras.realestate import CameraTrack
+from models.method import Camera, is_camera_file, path_entries
 
+DECIMALS = 8  # of the numbers that go with a clip
 REALESTATE_SIZE = (720, 1280)
 """Height and width of the videos behind RealEstate10K files, whose lenses are given as fractions of it."""
 
@@ -35,6 +37,15 @@ class ViewCameras:
         poses, lens = self.camera_to_world.astype(np.float32), self.intrinsics.astype(np.float32)
         return np.moveaxis(geometry.plucker_rays(poses, lens, height, width), 1, 2)
 
+    def described(self, height: int, width: int) -> tuple[tuple[Camera, ...], ...]:
+        """Of every view and frame, as a clip carries them."""
+        poses = self.camera_to_world.reshape(*self.camera_to_world.shape[:2], 16).round(DECIMALS).tolist()
+        lenses = (self.intrinsics / np.array([width, height, width, height])).round(DECIMALS).tolist()
+        return tuple(
+            tuple(Camera(tuple(pose), tuple(lens)) for pose, lens in zip(*view, strict=True))
+            for view in zip(poses, lenses, strict=True)
+        )
+
 
 def view_cameras(
     description: str,
@@ -51,20 +62,21 @@ def view_cameras(
     A view's entry is a path's name ("orbit left") or a RealEstate10K file. `focal_length` is the lens of named paths
     as a fraction of the picture's side. ValueError says what does not fit.
     """
-    entries = [entry.strip() for entry in description.split(";") if entry.strip()]
+    entries = path_entries(description)
     default = np.tile(np.array([focal_length, focal_length, 0.5, 0.5]), (num_frames, 1))
-    if len(entries) == 1 and not _is_file(entries[0]):
+    if len(entries) == 1 and not is_camera_file(entries[0]):
         poses = geometry.camera_paths(entries[0], num_views, num_frames, strength)
         lens = np.stack([geometry.pixel_intrinsics(default, height, width, original_size=(1, 1))] * num_views)
         return ViewCameras(poses, lens)
     if len(entries) != num_views:
         raise ValueError(
-            f"There are {len(entries)} camera paths for {num_views} views. Give one path for all views, "
+            f"There {'is 1 camera path' if len(entries) == 1 else f'are {len(entries)} camera paths'} for "
+            f"{num_views} views. Give one path for all views, "
             "or one per view separated by semicolons."
         )
     poses, lenses = [], []
     for entry in entries:
-        if _is_file(entry):
+        if is_camera_file(entry):
             track = geometry.read_camera_file(entry).resampled(num_frames)
             poses.append(track.relative())
             lenses.append(geometry.pixel_intrinsics(track.intrinsics, height, width, original_size=REALESTATE_SIZE))
@@ -103,7 +115,3 @@ def _swapped_crop(fractions: Float[np.ndarray, "frames 4"], size: int) -> Float[
     pixels = fractions * np.array([width, height, width, height])
     pixels[:, 2:] -= (np.array([width, height]) - crop) / 2
     return pixels * (size / crop)
-
-
-def _is_file(entry: str) -> bool:
-    return entry.lower().endswith(".txt")  # no other file of this machine is opened for a visitor

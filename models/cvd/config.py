@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.method import Component, Recipe, Request, camera_path, number, slider, switch, text
+from models.common.cameras import FANS, PATHS, VIEW_LAYOUTS
+from models.method import Camera, Component, Recipe, Request, camera_path, number, slider, switch, text
 
 MAX_VIEWS = 6
 
@@ -16,10 +17,9 @@ class CvdRequest(Request):
     prompt: str = text("One scene; every view shows it", required=True)
     cameras: str = camera_path(
         "circle",
-        "One path for all views (circle, upper hemisphere, interpolate, orbit, pan, dolly, still), "
-        "or one per view separated by semicolons: orbit left, pan right, dolly in, ... or a RealEstate10K file",
-        label="Camera paths",
-    )
+        "One pattern for all views, or a path for each",
+        label="Camera paths", choices=(*VIEW_LAYOUTS, *FANS, "still"), each=tuple(PATHS), views="num_views",
+    )  # fmt: skip
     num_views: int = slider(2, 1, MAX_VIEWS, "Videos of the same scene; time grows with their number", label="Views")
     strength: float = slider(1.0, 0.2, 2.0, "How far the named paths go", step=0.1, label="Camera movement")
     num_inference_steps: int = slider(25, 1, 100, "More steps, finer detail, longer wait", label="Steps")
@@ -47,6 +47,17 @@ class CvdRequest(Request):
         from models.cvd.cameras import view_cameras
 
         view_cameras(self.cameras, self.num_views, self.num_frames, self.height, self.width, strength=self.strength)
+
+
+def request_cameras(request: CvdRequest) -> tuple[tuple[Camera, ...], ...]:
+    """The camera of every view and frame. Named paths are given with CVD's own lens; weights may bring another."""
+    from models.cvd.cameras import view_cameras
+
+    made = view_cameras(
+        request.cameras, request.num_views, request.num_frames, request.height, request.width,
+        strength=request.strength,
+    )  # fmt: skip
+    return made.described(request.height, request.width)
 
 
 @dataclass(frozen=True)

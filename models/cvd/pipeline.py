@@ -52,7 +52,11 @@ class CvdPipeline:
         )
         latents = self.denoise(denoiser, latents, request, generator, on_step)
         videos = decode_frames(self.vae, latents)
-        return [Clip(video, request.fps, f"view {index}") for index, video in enumerate(videos, 1)]
+        described = cameras.described(*size)
+        return [
+            Clip(video, request.fps, f"view {index}", own)
+            for index, (video, own) in enumerate(zip(videos, described, strict=True), 1)
+        ]
 
     def check(self, request: CvdRequest) -> None:
         """ValueError for what these weights cannot do."""

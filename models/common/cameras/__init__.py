@@ -15,7 +15,7 @@ from models.common.cameras.intrinsics import (
     intrinsic_matrices,
     pixel_intrinsics,
 )
-from models.common.cameras.paths import PATHS, VIEW_LAYOUTS, camera_path, camera_paths, look_at_pose
+from models.common.cameras.paths import FANS, PATHS, VIEW_LAYOUTS, camera_path, camera_paths, look_at_pose
 from models.common.cameras.poses import (
     CONVENTIONS,
     convert_convention,
@@ -31,6 +31,7 @@ from models.common.cameras.realestate import CameraFileError, CameraTrack, read_
 __all__ = [
     "CONVENTIONS",
     "DEFAULT_INTRINSICS",
+    "FANS",
     "PATHS",
     "VIEW_LAYOUTS",
     "CameraFileError",

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from studio.ui.media import file_url
+from studio.ui.player.epipolar import epipolar_links
 from studio.ui.player.length import clip_length
 
 HERE = Path(__file__).parent
-PARTS = ("timeline", "frames", "surface", "curves", "markup", "input", "paint", "player")
+PARTS = ("timeline", "frames", "surface", "curves", "epipolar", "markup", "input", "paint", "player", "cameras")
+ELEMENTS = (("quintet-player", "QuintetPlayer"), ("quintet-cameras", "QuintetCameras"))
 MOST_CLIPS = 6
 Mode = Literal["side", "wipe", "overlay", "difference", "single"]
 Align = Literal["seconds", "progress"]
@@ -69,7 +71,9 @@ def draw(
         entries.append(entry)
     kept = [index for index, _ in shown]
     curves = [asdict(curve) | {"values": [curve.values[index] for index in kept]} for curve in options.curves]
-    data = {"clips": entries, "curves": curves, "mode": options.mode, "align": options.align}
+    data: dict[str, Any] = {"clips": entries, "curves": curves, "mode": options.mode, "align": options.align}
+    if related := epipolar_links([clips[index] for index in kept]):
+        data["epipolar"] = related
     text = json.dumps(data | {"play": options.play, "name": options.name}, ensure_ascii=False)
     gone = [labels[index] for index, url in found if not url]
     remark = f'<p class="q-told">Moved or deleted: {escape(", ".join(gone))}.</p>' if gone else ""
@@ -81,11 +85,11 @@ def draw(
 
 @functools.cache
 def script() -> str:
-    """The element's program with its style inside, for one <script type="module">."""
+    """The elements' program with its style inside, for one <script type="module">."""
     style = json.dumps((HERE / "player.css").read_text(encoding="utf-8"))
     parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in PARTS]
-    define = 'if (!customElements.get("quintet-player")) customElements.define("quintet-player", QuintetPlayer);'
-    return "\n".join([f"const STYLE = {style};", *parts, define])
+    define = [f'if (!customElements.get("{tag}")) customElements.define("{tag}", {name});' for tag, name in ELEMENTS]
+    return "\n".join([f"const STYLE = {style};", *parts, *define])
 
 
 def head() -> str:

@@ -10,6 +10,8 @@ const DOES = {
     player.state.slicing = !player.state.slicing;
     player.ask();
   },
+  mark: (player) => player.setMark(player.order[0], [region(player, 0.5, "x"), region(player, 0.5, "y")]),
+  unmark: (player) => player.setMark(null),
   full: (player) => (document.fullscreenElement ? document.exitFullscreen() : player.requestFullscreen?.()),
   "whole-loop": (player) => player.setLoop(0, player.time.ticks - 1),
   "loop-from": (player) => player.setLoop(player.state.tick, Math.max(player.state.tick, player.range[1])),
@@ -22,7 +24,7 @@ const DOES = {
 };
 const BY_KEY = {
   " ": "play", k: "play", ",": "back", ".": "next", i: "loop-from", o: "loop-to", l: "whole-loop", m: "mode", c: "swap",
-  z: "whole", x: "slice", f: "full",
+  z: "whole", x: "slice", f: "full", e: "mark",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -96,7 +98,11 @@ function key(player, event) {
   event.preventDefault();
 }
 
-// A press on a picture draws a region, moves the line or the divider; without a tool it plays or pauses.
+// From a part of what is shown, 0 to 1, to that part of the whole picture.
+const region = ({ state }, part, axis) => state.region[axis] + part * state.region.size;
+
+// A press on a picture draws a region, moves the line or the divider; without a tool it plays or pauses, or marks a
+// point of a view that stands still.
 function press(player, event) {
   const canvas = event.target.closest("canvas");
   if (!canvas || event.button) return;
@@ -106,7 +112,11 @@ function press(player, event) {
   const [x, y] = spot(event);
   if (!doing) {
     const release = (up) => {
-      if (Math.hypot(up.clientX - event.clientX, up.clientY - event.clientY) < 8) DOES.play(player);
+      if (Math.hypot(up.clientX - event.clientX, up.clientY - event.clientY) >= 8) return;
+      const clip = player.figures.indexOf(canvas.closest("figure"));
+      const marks = !player.state.playing && player.state.mode === "side" && player.linked(clip);
+      if (marks) player.setMark(clip, [region(player, x, "x"), region(player, y, "y")]);
+      else DOES.play(player);
     };
     canvas.addEventListener("pointerup", release, { once: true });
     canvas.addEventListener("pointercancel", () => canvas.removeEventListener("pointerup", release), { once: true });

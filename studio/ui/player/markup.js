@@ -29,11 +29,13 @@ const KEYS = [
   ["Z", "whole picture"],
   ["X", "slice through time"],
   ["F", "full screen"],
+  ["E", "mark the middle of the first view, for its epipolar lines"],
 ];
 
 const MARKUP = `
 <div class="player" role="group" tabindex="0">
   <div class="pictures"></div>
+  <p class="hint"></p>
   <div class="slices" hidden></div>
   <div class="dock">
     <div class="track">
@@ -66,6 +68,7 @@ const MARKUP = `
     <div class="toggles">
       <button type="button" data-do="zoom" aria-pressed="false" title="Drag over a picture to look closer at that region in all of them">Zoom</button>
       <button type="button" data-do="whole" hidden>Whole picture</button>
+      <button type="button" data-do="unmark" hidden>Clear the point</button>
       <button type="button" data-do="slice" aria-pressed="false" title="One line of every frame, side by side (X)">Slice</button>
       <button type="button" data-do="full" title="Full screen (F)">Full screen</button>
     </div>

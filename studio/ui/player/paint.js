@@ -72,7 +72,10 @@ function paintFigure(player, index, made, paired) {
   if (paired) {
     const second = frames[other]?.at(time.frame(clips[other], state.tick));
     blend(context, state.mode, picture, second, state.amounts[state.mode], state.region, smooth);
-  } else place(context, picture, state.region, smooth);
+  } else {
+    place(context, picture, state.region, smooth);
+    paintMark(player, index, context);
+  }
   if (state.slicing) {
     const at = state.line * (state.vertical ? canvas.width : canvas.height);
     if (state.vertical) rule(context, at, 0, at, canvas.height);
@@ -168,10 +171,13 @@ function paintControls(player, paired) {
   at("[data-do=zoom]").setAttribute("aria-pressed", state.tool === "zoom");
   at("[data-do=slice]").setAttribute("aria-pressed", state.slicing);
   at("[data-do=whole]").hidden = state.region.size === 1;
+  at("[data-do=unmark]").hidden = !state.mark;
+  at(".hint").textContent = markHint(player);
   at(".line").hidden = at(".slices").hidden = !state.slicing;
   at(".where").value = state.line;
   at(".turn").value = state.vertical ? "column" : "row";
   at(".player").dataset.mode = state.mode;
   at(".player").dataset.tool = state.tool || (state.mode === "wipe" ? "wipe" : state.slicing ? "slice" : "");
   at(".player").dataset.count = player.clips.length;
+  at(".player").dataset.scene = player.epipolar ? "yes" : "no";
 }

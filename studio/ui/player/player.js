@@ -18,7 +18,7 @@ class QuintetPlayer extends HTMLElement {
     this.order = [];
     this.state = {
       tick: 0, playing: false, speed: 1, align: "seconds", mode: "side", amounts: { ...START },
-      region: { x: 0, y: 0, size: 1 }, tool: "", line: 0.5, vertical: false, slicing: false, loop: null,
+      region: { x: 0, y: 0, size: 1 }, tool: "", line: 0.5, vertical: false, slicing: false, loop: null, mark: null,
     };
     this.slices = new Map();
     listen(this);
@@ -52,6 +52,8 @@ class QuintetPlayer extends HTMLElement {
     }
     this.clips = data.clips;
     this.curves = data.curves || [];
+    this.epipolar = data.epipolar;
+    this.state.mark = null;
     const scale = (of) => Math.min(1, Math.sqrt(PIXELS / (of.width * of.height * this.clips.reduce((sum, clip) => sum + clip.frames, 0))));
     this.frames = this.clips.map((clip) => {
       const kept = before.find((frames) => frames.clip.address === clip.address && !frames.error);
@@ -186,6 +188,18 @@ class QuintetPlayer extends HTMLElement {
     const inside = (start) => Math.max(0, Math.min(1 - held, start));
     this.state.region = { x: inside(x), y: inside(y), size: held };
     this.slices.clear();
+    this.ask();
+  }
+
+  // Whether other clips are known to show what this one shows, from where.
+  linked(index) {
+    return Boolean(this.epipolar?.[index]?.some(Boolean));
+  }
+
+  // A point of a clip, [x, y] from 0 to 1; null takes it away.
+  setMark(clip, at) {
+    this.state.mark = clip !== null && this.linked(clip) ? { clip, at } : null;
+    if (this.epipolar) this.say(markHint(this));
     this.ask();
   }
 
