@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.method import REPOSITORY, Recipe, Request, request_fields
+from models.method import REPOSITORY, Recipe, Request, is_camera_file, path_entries, request_fields
 
 SHIPPED = REPOSITORY / "presets"  # pictures that come with the studio
 
@@ -132,4 +132,7 @@ def kept_values(request: Request) -> dict[str, Any]:
         if info.kind == "image" and values[name] is not None:
             path = Path(values[name]).resolve()
             values[name] = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(SHIPPED) else None
+        elif info.kind == "camera_path":  # of a camera file the name alone: where it lay helps nobody
+            entries = path_entries(values[name])
+            values[name] = "; ".join(Path(entry).name if is_camera_file(entry) else entry for entry in entries)
     return values

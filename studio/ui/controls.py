@@ -9,8 +9,8 @@ from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
-from models.method import FieldInfo, Method, Request, request_fields, request_from
-from studio.ui.media import cached
+from models.method import FieldInfo, Method, Request, is_camera_file, path_entries, request_fields, request_from
+from studio.ui.media import cached, is_upload
 
 
 def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
@@ -39,6 +39,13 @@ def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
     return gr.Textbox(value, label=label, info=info.help, lines=1, elem_classes=classes)  # camera_path
 
 
+def check_uploads(cameras: str) -> None:
+    """ValueError when camera paths name a file of this machine that no visitor gave."""
+    for path in map(Path, filter(is_camera_file, path_entries(cameras))):
+        if not is_upload(path):
+            raise ValueError(f"There is no camera file at {path.name!r}. Add the file again.")
+
+
 class Form:
     """The components of one request type, by field name. Draw each group once, inside a Gradio context."""
 
@@ -56,8 +63,10 @@ class Form:
         words = [name for name, info in self.fields.items() if info.kind == "text" and not info.advanced]
         self.prompt = words[0] if words else next(iter(self.fields))
         self.pictures = [name for name, info in self.fields.items() if info.kind == "image"]
+        self.rigs = [name for name, info in self.fields.items() if info.kind == "camera_path" and info.views]
+        counts = [self.fields[name].views for name in self.rigs]
         self.chosen = [self.fields[name].chooses for name in self.pictures if self.fields[name].chooses]
-        elsewhere = (self.prompt, "seed", *self.pictures, *self.chosen)
+        elsewhere = (self.prompt, "seed", *self.pictures, *self.chosen, *self.rigs, *counts)
         shown = [name for name in self.fields if name not in elsewhere]
         self.ideas = [name for name in shown if name in ideas]
         self.main = [name for name in shown if name not in ideas and not self.fields[name].advanced]
@@ -78,7 +87,7 @@ class Form:
 
     def values(self, shown: Sequence[Any]) -> dict[str, Any]:
         """What the components hold, by field name and in the field's own type."""
-        return {name: self._typed(name, value) for name, value in zip(self.fields, shown, strict=True)}
+        return {name: self.typed(name, value) for name, value in zip(self.fields, shown, strict=True)}
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """A checked request. ValueError carries the sentence for the person who typed."""
@@ -88,6 +97,8 @@ class Form:
                 raise ValueError(
                     f"{info.label or name} is empty. Type a number, for example {getattr(self.start, name)}."
                 )
+            if info.kind == "camera_path":
+                check_uploads(str(value))
         return request_from(self.method.request, values)
 
     def fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
@@ -105,7 +116,8 @@ class Form:
         kind = self._types.get(name)
         return kind is int or int in get_args(kind)
 
-    def _typed(self, name: str, value: Any) -> Any:
+    def typed(self, name: str, value: Any) -> Any:
+        """What a component holds, in the type of its field."""
         if isinstance(value, float) and value.is_integer() and self._is_whole(name):
             return int(value)
         if isinstance(value, int) and not isinstance(value, bool) and self._types.get(name) is float:

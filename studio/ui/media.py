@@ -27,6 +27,11 @@ def file_url(path: Path | None) -> str | None:
     return None if copy is None else "gradio_api/file=" + quote(copy)
 
 
+def is_upload(path: Path) -> bool:
+    """Whether the file came through the page: Gradio keeps it under a name that nobody can guess."""
+    return path.resolve().is_relative_to(Path(get_upload_folder()).resolve())
+
+
 def cached(path: Path) -> str | None:
     """The path of a copy in Gradio's cache, None when the file is gone."""
     return save_file_to_cache(path, cache_dir=get_upload_folder()) if path.is_file() else None

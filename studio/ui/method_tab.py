@@ -14,6 +14,7 @@ from studio.events import StudioError, request_values
 from studio.jobs import Job, JobQueue
 from studio.presets import Preset
 from studio.ui import cards, examples, stage
+from studio.ui.camera_rig import CameraRig
 from studio.ui.controls import Form
 from studio.ui.moments import follow
 from studio.ui.picture import PictureField
@@ -68,6 +69,7 @@ class MethodTab:
 
     def _draw_settings(self) -> None:
         self.form.draw(*self.form.ideas)
+        self.rigs = [CameraRig(name, self.form, self.preset) for name in self.form.rigs]
         self.form.draw(*self.form.main)
         with gr.Row(elem_classes="q-seed"):
             self.form.draw("seed")
@@ -88,6 +90,8 @@ class MethodTab:
         )
         for picture in self.pictures:
             picture.connect(self.tab)
+        for rig in self.rigs:
+            rig.connect()
         self.stop.click(self.on_stop, [self.visitor, self.job_id], None, **quiet)
         self.reuse.click(self.on_reuse, [self.last_seed], [self.form.components["seed"], self.fresh], **quiet)
         self.examples.click(self.on_example, [self.visitor, self.job_id], self.outputs, **quiet)
