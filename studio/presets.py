@@ -101,7 +101,7 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
     if file.parent.name != method.name:
         raise ValueError(f"{file}: method is {method.name!r}, so the file belongs in the folder {method.name}/.")
     weights = _typed(method.weights, content.get("weights") or {}, f"{file}: weights")
-    opening = _placed(method.request, content.get("request") or {}, file.parent)
+    opening = placed(method.request, content.get("request") or {}, file.parent)
     request = _typed(method.request, opening, f"{file}: request")
     examples = tuple(
         _example(entry, request, file, f"{file}: examples[{index}]")
@@ -167,12 +167,12 @@ def _example(entry: Any, request: Request, file: Path, place: str) -> Example:
     path = file.parent / video if video else None
     if path is not None and not path.is_file():
         raise ValueError(f"{place}: video: there is no file {path}.")
-    asked = _placed(type(request), entry.get("request") or {}, file.parent)
+    asked = placed(type(request), entry.get("request") or {}, file.parent)
     changed = request_with(request, asked, f"{place}: request")
     return Example(entry.get("title") or "", changed, path)
 
 
-def _placed(request: type[Request], values: Any, folder: Path) -> Any:
+def placed(request: type[Request], values: Any, folder: Path) -> Any:
     """Pictures named relative to the preset's folder, found from anywhere."""
     pictures = {name for name, info in request_fields(request).items() if info.kind == "image"}
     if not isinstance(values, dict):

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,15 @@ def asked_of(state: CellState, presets: Mapping[str, Preset]) -> Asked | None:
         facts["peak_memory_mb"] = read_settings(state.paths[0]).get("peak_memory_mb")
     method = state.member.preset.partition("/")[0]
     return Asked(state.paths, tuple(facts.items()), method, tuple(state.member.request.items()))
+
+
+def written(measured: Mapping[str, list[ClipScores] | None]) -> dict[str, list[dict[str, Any]]]:
+    """Scores by a cell's label as JSON can hold them; cells that are not measured are left out."""
+    return {
+        label: [{name: asdict(score) for name, score in clip.items()} for clip in clips]
+        for label, clips in measured.items()
+        if clips
+    }
 
 
 def measure_files(asked: Asked) -> list[ClipScores]:

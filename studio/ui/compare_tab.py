@@ -6,7 +6,6 @@ The page holds the id of its comparison; a timer asks how its cells stand, so a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from studio.compare import CellState, Comparison, Comparisons, Costs, Numbers, Votes, pair
+from studio.compare.numbers import written
 from studio.compare.record import RUNNING
 from studio.events import Progress, StudioError
 from studio.history import History
@@ -193,12 +193,7 @@ class CompareTab:
     def _numbers(self, comparison: Comparison | None, owner: str | None) -> dict[str, Any]:
         """What is measured by now, by the cells' labels: a list of clips, each with its scores by metric."""
         states = self.made.states(comparison, owner) if comparison and owner else []
-        measured = {state.member.label: self.numbers.of(state, self.presets) for state in states}
-        return {
-            label: [{name: asdict(score) for name, score in clip.items()} for clip in clips]
-            for label, clips in measured.items()
-            if clips
-        }
+        return written({state.member.label: self.numbers.of(state, self.presets) for state in states})
 
     def on_bundle(self, stored: Any, file: Any) -> Updates:
         owner = visitor_name(stored)
