@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ FAVOURITE = "pocket"  # the preset a method opens with: it runs anywhere
 T = TypeVar("T")
 LAST = 50  # place of a preset that names none
 KEYS = ("method", "title", "place", "weights", "request", "examples")
+INTERPOLATION, MISSING = re.compile(r"(\\*)\$\{"), re.compile(r"\\*\?\?\?")  # what OmegaConf reads into text
 EXAMPLE_KEYS = ("title", "request", "video")
 
 
@@ -196,7 +198,7 @@ def _typed(cls: type[T], values: dict[str, Any], place: str) -> T:
     place = f"{place}: " if place else ""
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     _check_keys(values, known, place.removesuffix(": ") or "the request")
-    values = {name: _whole(value) for name, value in values.items()}
+    values = {name: _literal(_whole(value)) for name, value in values.items()}
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
@@ -204,6 +206,16 @@ def _typed(cls: type[T], values: dict[str, Any], place: str) -> T:
         raise ValueError(f"{place}{f'{key}: ' if key else ''}{str(error).splitlines()[0]}.") from error
     except ValueError as error:
         raise ValueError(f"{place}{error}") from error
+
+
+def _literal(value: Any) -> Any:
+    """Text that OmegaConf takes as it stands: a visitor's `${oc.env:NAME}` would read a variable of this machine."""
+    if isinstance(value, str):
+        value = INTERPOLATION.sub(lambda found: found[1] * 2 + "\\${", value)
+        return "\\" + value if MISSING.fullmatch(value) else value
+    if isinstance(value, dict):
+        return {name: _literal(inner) for name, inner in value.items()}
+    return [_literal(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _whole(value: Any) -> Any:

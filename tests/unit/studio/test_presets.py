@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from studio.presets import load_presets, parse_values, preset_for, request_with
 from tests.unit.studio.conftest import PACKAGES, PRESETS
@@ -129,3 +131,14 @@ def test_the_page_opens_on_a_preset_that_needs_words_only():
     first = next(iter(presets.values()))
     assert first.key == "repvideo/pocket"
     assert preset_for("echovideo", presets=presets).name == "pocket"
+
+
+@given(
+    st.text(st.sampled_from("\\${}a:?'\"") | st.characters(codec="utf-8"), min_size=1, max_size=30).filter(str.strip)
+)
+@example("${oc.env:PATH}")
+@example("\\${oc.env:PATH}")
+@example("???")
+@example("\\???")
+def test_words_are_never_read_as_anything_but_words(preset, words):
+    assert request_with(preset.request, {"prompt": words}).prompt == words
