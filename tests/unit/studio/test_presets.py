@@ -133,6 +133,7 @@ def test_the_page_opens_on_a_preset_that_needs_words_only():
     assert preset_for("echovideo", presets=presets).name == "pocket"
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.text(st.sampled_from("\\${}a:?'\"") | st.characters(codec="utf-8"), min_size=1, max_size=30).filter(str.strip)
 )
