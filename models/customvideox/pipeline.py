@@ -16,8 +16,7 @@ from models.common.cogvideox.latents import (
     decode_latents,
     draw_noise,
     latent_frame_count,
-    padding_frames,
-    spatial_ratio,
+    latent_shape,
     to_uint8,
 )
 from models.common.cogvideox.precision import ComputeDtype, computing
@@ -120,12 +119,8 @@ class CustomVideoXPipeline:
             return Subject(adapted, network.remember(latents, adapted))
 
     def prepare_latents(self, num_frames: int, generator: torch.Generator) -> Tensor:
-        """Initial noise [1, latent_frames, channels, h, w], float32, with frames in front to fill the first patch."""
-        config = self.transformer.config
-        frames = latent_frame_count(num_frames, int(self.vae.config.temporal_compression_ratio))
-        frames += padding_frames(frames, config.patch_size_t)
-        ratio = spatial_ratio(self.vae)
-        shape = (1, frames, config.in_channels, self.height // ratio, self.width // ratio)
+        """Initial noise [1, latent_frames, channels, h, w], float32."""
+        shape = latent_shape(self.transformer.config, self.vae, num_frames, self.height, self.width)
         return draw_noise(shape, generator, self.transformer.device)
 
     def token_grid(self, latents: Tensor) -> tuple[int, int, int]:

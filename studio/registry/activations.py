@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from studio.registry.files import write_json
 
 # Bytes per output pixel, half precision; from CogVideoX-5B and its VAE at 49x480x720 (2.5 GiB, 12 GiB untiled).
 FIRST_GUESSES = {"encode": 4, "denoise": 160, "decode": 760}
@@ -79,11 +79,7 @@ class Activations:
         if self._file is None:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(dir=self._file.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(self._points, out)
-            Path(beside).replace(self._file)
+            write_json(self._file, self._points)
         except OSError as error:
             logger.warning("measured memory is not kept: %s", error)
 

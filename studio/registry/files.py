@@ -149,6 +149,15 @@ def shown(path: Path) -> str:
     return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all, whoever else writes at the same time. OSError when the disk says no."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(content, out)
+    Path(beside).replace(path)
+
+
 class Digests:
     """sha256 of files by identity, kept between runs: 20 GB take half a minute to hash."""
 
@@ -176,11 +185,7 @@ class Digests:
             if self._file is None:
                 return
             try:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                handle, beside = tempfile.mkstemp(dir=self._file.parent)
-                with os.fdopen(handle, "w", encoding="utf-8") as out:
-                    json.dump(self._known, out)
-                Path(beside).replace(self._file)
+                write_json(self._file, self._known)
             except OSError as error:
                 logger.warning("digests are not kept: %s", error)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from studio.registry.files import write_json
 from studio.weights.hub import HubFile, Listing
 from studio.weights.transfer import Checksum
 
@@ -43,11 +42,7 @@ class Records:
         known = self.read(place)
         day = time.strftime("%Y-%m-%d") if accepted else known.accepted if known else ""
         content = {"place": place, "accepted": day, **asdict(listing)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(content, out, indent=1)
-        Path(beside).replace(self._path(place))
+        write_json(self._path(place), content)
 
     def forget(self, place: str) -> None:
         self._path(place).unlink(missing_ok=True)

@@ -19,6 +19,16 @@ def padding_frames(latent_frames: int, patch_size_t: int | None) -> int:
     return -latent_frames % (patch_size_t or 1)
 
 
+def latent_shape(config: Any, vae: Any, num_frames: int, height: int, width: int) -> tuple[int, int, int, int, int]:
+    """[1, latent_frames, channels, h, w] of a clip, with frames in front to fill the first patch; sizes in pixels.
+
+    `config` is the transformer's.
+    """
+    frames = latent_frame_count(num_frames, int(vae.config.temporal_compression_ratio))
+    ratio = spatial_ratio(vae)
+    return 1, frames + padding_frames(frames, config.patch_size_t), config.in_channels, height // ratio, width // ratio
+
+
 def draw_noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
     """Standard normal float32 from a CPU generator, so that a seed means the same on every machine."""
     return torch.randn(shape, generator=generator, dtype=torch.float32).to(device)

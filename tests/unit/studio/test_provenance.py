@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import stat
 from fractions import Fraction
 from pathlib import Path
@@ -19,24 +18,11 @@ from studio.provenance import clean_copy, inspect, xmp
 from studio.provenance.certificate import NAME, load_or_make
 from studio.provenance.report import lines, summary
 from studio.provenance.watermark import THRESHOLD, detect, embed
+from tests.benchmark.watermark import encoded
 
 
 def render(seed: int, side: int = 64, frames: int = 20) -> np.ndarray:
     return render_clip(sample_scene(seed, "test"), frames, side, side).frames
-
-
-def recompressed(frames: np.ndarray, crf: int) -> np.ndarray:
-    file = io.BytesIO()
-    with av.open(file, "w", "mp4") as container:
-        stream = container.add_stream("libx264", rate=8, options={"crf": str(crf), "preset": "medium"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
-    file.seek(0)
-    with av.open(file, "r") as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def decoded(path: Path) -> np.ndarray:
@@ -57,8 +43,8 @@ def test_the_watermark_is_invisible_and_survives_the_files_own_and_another_encod
         marked = embed(clip)
         error = ((marked.astype(float) - clip) ** 2).mean()
         assert 10 * np.log10(255**2 / error) >= 40
-        assert detect(recompressed(marked, 18), search=False).found
-        kept += detect(recompressed(recompressed(marked, 18), 28), search=False).found
+        assert detect(encoded(marked, 18), search=False).found
+        kept += detect(encoded(encoded(marked, 18), 28), search=False).found
     assert kept >= 9
 
 
@@ -131,7 +117,7 @@ def test_a_changed_file_is_told(saved, tmp_path):
 
 
 def test_after_a_new_encoding_only_the_watermark_is_left(saved, tmp_path):
-    frames = recompressed(decoded(saved.paths[0]), 23)
+    frames = encoded(decoded(saved.paths[0]), 23)
     other = tmp_path / "other.mp4"
     with av.open(str(other), "w") as container:
         stream = container.add_stream("libx264", rate=8)
