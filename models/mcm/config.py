@@ -50,6 +50,12 @@ class McmWeights:
     network: Literal["animatediff", "modelscope"] = "animatediff"
 
 
+def check(weights: McmWeights, request: McmRequest) -> None:
+    """ValueError when the teacher is asked for and these weights come without it."""
+    if request.teacher and not (weights.teacher or weights.adapter):
+        raise ValueError("These weights come without their teacher. Switch the teacher off.")
+
+
 def recipe(weights: McmWeights) -> Recipe:
     """The components of MCM."""
     if weights.network not in NETWORKS:

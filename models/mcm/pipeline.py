@@ -47,8 +47,6 @@ class McmPipeline:
         longest = getattr(self.unet.config, "motion_max_seq_length", None)
         if longest is not None and request.num_frames > longest:
             raise ValueError(f"Frames must be at most {longest} with these weights, got {request.num_frames}.")
-        if request.teacher and self.teacher is None:
-            raise ValueError("These weights come without their teacher. Switch the teacher off.")
 
     def encode_prompt(self, request: McmRequest) -> Tensor:
         """The prompt; for the teacher, what to keep out before it."""

@@ -5,6 +5,7 @@ brief -> variants and what each can take -> plan of cells with their cost -> job
 
 from studio.compare.brief import Brief, Role
 from studio.compare.cost import Cost, Costs
+from studio.compare.lineup import lineup_plan
 from studio.compare.matrix import Fit, Variant, fits, pair, variants, weights_here
 from studio.compare.numbers import Numbers
 from studio.compare.plan import METHOD, ONE, Axis, Cell, Plan, axis_fields, make_plan, parse_axis
@@ -13,6 +14,6 @@ from studio.compare.votes import Tally, Votes
 
 __all__ = [
     "METHOD", "ONE", "Axis", "Brief", "Cell", "CellState", "Comparison", "Comparisons", "Cost", "Costs", "Fit",
-    "Numbers", "Plan", "Role", "Tally", "Variant", "Votes", "axis_fields", "fits", "make_plan", "pair", "parse_axis",
-    "variants", "weights_here",
+    "Numbers", "Plan", "Role", "Tally", "Variant", "Votes", "axis_fields", "fits", "lineup_plan", "make_plan", "pair",
+    "parse_axis", "variants", "weights_here",
 ]  # fmt: skip

@@ -57,6 +57,7 @@ def build_app(
         compare.connect(known)
         for method in methods.values():
             method.connect()
+            method.lineups.connect(method, tabs, compare)
             method.weights.connect(page)
             method.generated.then(past.cards, past.asked, past.shown, **quiet)
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)

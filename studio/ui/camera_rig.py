@@ -14,6 +14,7 @@ import gradio as gr
 
 from models.method import Camera, is_camera_file, path_entries
 from studio.presets import Preset
+from studio.ui import stage
 from studio.ui.controls import Form
 
 EACH = "each"  # in place of a pattern's name
@@ -116,7 +117,7 @@ class CameraRig:
         try:
             self._cameras(values | {self.name: words, self.info.views: count})
         except ValueError as error:
-            return {self.told: _told(str(error))}
+            return {self.told: stage.alert(str(error))}
         return {self.files: [*files, *added], self.words: words, self.count: count, self.told: ""}
 
     def on_change(self, files: Sequence[str], *shown: Any) -> Updates:
@@ -141,7 +142,7 @@ class CameraRig:
         try:
             cameras = self._cameras(values)
         except ValueError as error:
-            return dataclasses.replace(start, told=_told(str(error)))
+            return dataclasses.replace(start, told=stage.alert(str(error)))
         return dataclasses.replace(start, plot=plot(cameras, [_title(path) for path in paths]))
 
     def _filled(self, paths: Sequence[str], count: float) -> str:
@@ -174,7 +175,3 @@ def plot(cameras: Sequence[Sequence[Camera]], paths: Sequence[str]) -> str:
 
 def _title(path: str) -> str:
     return Path(path).stem if is_camera_file(path) else path.capitalize()
-
-
-def _told(message: str) -> str:
-    return f'<p class="q-alert" role="alert">{escape(message)}</p>'

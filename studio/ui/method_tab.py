@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from studio.presets import Preset
 from studio.ui import cards, examples, stage
 from studio.ui.camera_rig import CameraRig
 from studio.ui.controls import Form
+from studio.ui.lineups import LineupButtons
 from studio.ui.moments import follow
 from studio.ui.picture import PictureField
 from studio.ui.stage import Moment
@@ -54,7 +55,8 @@ class MethodTab:
                 with gr.Row(elem_classes="q-buttons"):
                     self.generate = gr.Button("Generate", variant="primary", elem_classes="q-generate")
                     self.stop = gr.Button("Stop", interactive=False, elem_classes="q-stop")
-                self.alert = gr.HTML(_alert(""), apply_default_css=False)
+                self.alert = gr.HTML(stage.alert(""), apply_default_css=False)
+                self.lineups = LineupButtons(self.preset)
             with gr.Column(elem_classes="q-result"):
                 start = stage.draw(examples.opening(self.preset))
                 self.stage = gr.HTML(start, js_on_load=STAGE_SCRIPT, apply_default_css=False)
@@ -84,10 +86,7 @@ class MethodTab:
         """Wire the buttons. Our own queue orders the work, so no handler waits for another."""
         quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
         asked = [self.generate.click, self.form.components[self.form.prompt].submit]
-        consents = [picture.consent for picture in self.pictures]
-        self.generated = gr.on(
-            asked, self.on_generate, [self.visitor, self.fresh, *consents, *self.form.inputs], self.outputs, **quiet
-        )
+        self.generated = gr.on(asked, self.on_generate, [self.visitor, self.fresh, *self.asked], self.outputs, **quiet)
         for picture in self.pictures:
             picture.connect(self.tab)
         for rig in self.rigs:
@@ -97,30 +96,43 @@ class MethodTab:
         self.examples.click(self.on_example, [self.visitor, self.job_id], self.outputs, **quiet)
 
     @property
+    def asked(self) -> list[Any]:
+        """What `read` takes: the agreement to each picture, then the fields."""
+        return [*(picture.consent for picture in self.pictures), *self.form.inputs]
+
+    def read(self, shown: Sequence[Any]) -> dict[str, Any]:
+        """The request's values. ValueError for a person's own picture without the agreement to it."""
+        agreed, shown = shown[: len(self.pictures)], shown[len(self.pictures) :]
+        values = self.form.values(shown)
+        for picture, agrees in zip(self.pictures, agreed, strict=True):
+            values[picture.name] = picture.origin(values[picture.name])
+            if picture.needs_consent(values[picture.name]) and not agrees:
+                raise ValueError(f'Tick "{picture.info.consent}" first, or take another picture.')
+        return values
+
+    @property
     def outputs(self) -> list[Any]:
         """Everything a handler of this tab may change."""
         own = [self.visitor, self.job_id, self.last_seed, self.stage, self.alert, self.generate, self.stop]
         return [*own, self.reuse, self.fresh, *self.form.inputs]
 
     def on_generate(self, stored: Any, fresh: bool, *shown: Any) -> Iterator[Updates]:
-        """`shown`: the agreement to each picture, then the fields."""
+        """`shown` as `asked`."""
         owner = visitor_name(stored)
-        agreed, shown = shown[: len(self.pictures)], shown[len(self.pictures) :]
-        values = self.form.values(shown)
-        for picture, agrees in zip(self.pictures, agreed, strict=True):
-            values[picture.name] = picture.origin(values[picture.name])
-            if picture.needs_consent(values[picture.name]) and not agrees:
-                yield {self.alert: _alert(f'Tick "{picture.info.consent}" first, or take another picture.')}
-                return
+        try:
+            values = self.read(shown)
+        except ValueError as error:
+            yield {self.alert: stage.alert(str(error))}
+            return
         if fresh and "seed" in values:
             values["seed"] = self._draw_seed()
         if self.is_running(owner):
-            yield {self.alert: _alert("A video of this tab is being made already. Stop it or wait for it.")}
+            yield {self.alert: stage.alert("A video of this tab is being made already. Stop it or wait for it.")}
             return
         try:
             job = self.jobs.submit(self.preset, self.form.request(values), owner)
         except (ValueError, StudioError) as error:
-            yield {self.alert: _alert(str(error))}
+            yield {self.alert: stage.alert(str(error))}
             return
         yield {self.visitor: owner, **self.started(job)}
         for moment in follow(self.preset.method, job):
@@ -136,9 +148,9 @@ class MethodTab:
     def on_example(self, owner: Any, job_id: str | None, click: gr.EventData) -> Updates:
         example = examples.example_named(self.preset, getattr(click, "id", None))
         if example is None:
-            return {self.alert: _alert("")}
+            return {self.alert: stage.alert("")}
         if owner and self.is_running(owner):
-            return {self.alert: _alert("A video is being made. Stop it or wait for it, then open an example.")}
+            return {self.alert: stage.alert("A video is being made. Stop it or wait for it, then open an example.")}
         return self.use(request_values(example.request)) | self.show(examples.shown(self.preset.method, example))
 
     def on_load(self, owner: str) -> Iterator[Updates]:
@@ -153,7 +165,7 @@ class MethodTab:
 
     def started(self, job: Job) -> Updates:
         """A job is under way: its id, its seed, and Stop in place of Generate."""
-        updates: Updates = {self.job_id: job.id, self.alert: _alert("")}
+        updates: Updates = {self.job_id: job.id, self.alert: stage.alert("")}
         seed = request_values(job.request).get("seed")
         if seed is not None:
             updates |= {
@@ -165,7 +177,7 @@ class MethodTab:
 
     def use(self, values: Mapping[str, Any]) -> Updates:
         """Fill the form; the seed stays as filled."""
-        return self.form.fill(values) | {self.fresh: False, self.alert: _alert("")}
+        return self.form.fill(values) | {self.fresh: False, self.alert: stage.alert("")}
 
     def show(self, moment: Moment) -> Updates:
         running = moment.state == "running"
@@ -181,10 +193,6 @@ class MethodTab:
     def _draw_seed(self) -> int:
         highest = self.form.fields["seed"].maximum
         return secrets.randbelow(DRAWN_SEEDS if highest is None else min(DRAWN_SEEDS, int(highest) + 1))
-
-
-def _alert(message: str) -> str:
-    return f'<p class="q-alert" role="alert">{escape(message)}</p>'
 
 
 def _introduction(summary: str, paper: str, note: str) -> str:

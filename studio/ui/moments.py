@@ -109,11 +109,11 @@ def failed(message: str, advice: str = "") -> Moment:
 def facts(method: Method | None, request: dict[str, Any], seconds: float | None) -> str:
     """The settings worth reading at a glance: 'Seed 42 · 25 steps · feature cache off · 6.2 s'."""
     parts = [f"Seed {request['seed']}"] if "seed" in request else []
-    if "num_inference_steps" in request:
-        parts.append(f"{request['num_inference_steps']} steps")
-    ideas = method.ablations if method else ()
-    off = [idea.label.lower().removesuffix(" off") for idea in ideas if idea.off.items() <= request.items()]
-    parts += [f"{name} off" for name in off]
+    off = [idea for idea in (method.ablations if method else ()) if idea.off.items() <= request.items()]
+    steps = request.get(next((idea.steps for idea in off if idea.steps), "num_inference_steps"))
+    if steps is not None:
+        parts.append(f"{steps} step{'' if steps == 1 else 's'}")
+    parts += [f"{idea.label.lower().removesuffix(' off')} off" for idea in off]
     if seconds is not None:
         parts.append(f"{seconds:.1f} s")
     return " · ".join(parts)

@@ -43,6 +43,11 @@ def clip(address: str, description: str, poster: str | None = None) -> str:
     )
 
 
+def alert(message: str) -> str:
+    """A sentence for the person who can act, announced at once; "" takes it away."""
+    return f'<p class="q-alert" role="alert">{escape(message)}</p>'
+
+
 def draw(moment: Moment) -> str:
     """The whole stage. Its tags keep their order in every state, so the page changes only what differs."""
     badge = f'<span class="q-badge">{escape(moment.badge)}</span>' if moment.badge else "<span hidden></span>"

@@ -20,10 +20,10 @@ from tests.unit.models import tiny_animatediff as tiny
 from tests.unit.models.test_mcm_adapter import save_adapter
 
 
-def make_pipeline(kind: str, teacher: bool = True) -> McmPipeline:
+def make_pipeline(kind: str) -> McmPipeline:
     build = {"animatediff": tiny.motion_unet, "modelscope": tiny.modelscope_unet}[kind]
     parts = {**tiny.text_parts(), **tiny.frame_parts()}
-    return McmPipeline(unet=build(), teacher=build(seed=9) if teacher else None, **parts)
+    return McmPipeline(unet=build(), teacher=build(seed=9), **parts)
 
 
 @pytest.fixture(scope="module", params=["animatediff", "modelscope"])
@@ -62,8 +62,13 @@ def test_the_teacher_takes_its_many_steps(pipeline):
 
 
 def test_a_missing_teacher_is_said():
+    student = {"unet": "u", "vae": "v", "text_encoder": "t", "tokenizer": "k", "scheduler": "s"}
+    assert METHOD.check is not None
     with pytest.raises(ValueError, match="without their teacher"):
-        make_pipeline("animatediff", teacher=False)(request(teacher=True), lambda _: None)
+        METHOD.check(McmWeights(**student), request(teacher=True))
+    for weights in (McmWeights(**student, teacher="t"), McmWeights(**student, adapter="a")):
+        METHOD.check(weights, request(teacher=True))
+    METHOD.check(McmWeights(**student), request())
 
 
 def test_a_stop_passes_through(pipeline):
