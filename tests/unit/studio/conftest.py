@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from studio.presets import Preset, load_presets, request_with
 from studio.settings import StudioSettings
+from tests.unit.studio.counting_device import CountingDevice
+from tests.unit.studio.tiny_networks import save_tower
+from tests.unit.studio.towers import GENEROUS, SHAPES, recipe, registry_with
 from tests.unit.studio.weights_shop import Shop, open_shop
 
 PRESETS = Path(__file__).parents[2] / "fakes" / "presets"
@@ -40,3 +44,27 @@ def ask(preset: Preset):
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     with open_shop(tmp_path, monkeypatch) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """The towers' weights."""
+    folder = tmp_path_factory.mktemp("towers")
+    for seed, (name, shape) in enumerate(SHAPES.items()):
+        save_tower(folder / name, seed, *shape)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def answers(folder) -> dict[str, torch.Tensor]:
+    """What each network computes when nothing else is going on."""
+    registry = registry_with(hardware=CountingDevice(GENEROUS))
+    with registry.acquire(recipe(folder, "all", *SHAPES)) as pipeline:
+        return {name: pipeline.compute(name).clone() for name in SHAPES}
+
+
+@pytest.fixture(scope="session")
+def sizes(folder) -> dict[str, int]:
+    registry = registry_with(hardware=CountingDevice(GENEROUS))
+    with registry.acquire(recipe(folder, "all", *SHAPES)):
+        return {c["names"][0]: c["bytes"] for c in registry.status()["components"]}
