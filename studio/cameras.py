@@ -20,7 +20,7 @@ def clip_cameras(path: Path) -> tuple[Camera, ...]:
     settings = _settings(path)
     try:
         cameras = tuple(_camera(values) for values in settings["cameras"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return ()
     return cameras if len(cameras) == settings.get("frames") else ()
 

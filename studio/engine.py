@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.metadata
 import logging
+import os
 import platform
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, cast
 
+from models.common.pictures import MEGAPIXELS
 from models.method import Inspector, Recipe, Step, StopRequested
 from studio import outputs
 from studio.events import (
@@ -30,6 +32,7 @@ from studio.events import (
     StudioError,
 )
 from studio.executors import Cancelled, Emit
+from studio.messages import without_paths
 from studio.registry import Registry
 from studio.registry.options import Options
 from studio.settings import StudioSettings
@@ -49,6 +52,7 @@ class Engine:
 
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
+        os.environ[MEGAPIXELS] = str(settings.max_picture_megapixels)
         options = Options(attention=settings.attention, compile=settings.compile, block_cache=settings.block_cache)
         self.registry = Registry(
             settings.device, settings.memory_gb, settings.cache_dir, options, settings.memory_preset
@@ -87,11 +91,11 @@ class Engine:
         """An error in words for the person; `other_input` is the advice when what they gave is at fault."""
         if isinstance(error, StudioError):
             logger.info("job %s: %s", id, error)
-            return Failed(error.message, error.advice, bad_input=True)
+            return Failed(without_paths(error.message), without_paths(error.advice), bad_input=True)
         logger.error("job %s", id, exc_info=error)
         if isinstance(error, ValueError):  # a picture that cannot be used, and the like; pipelines word these
             message = str(error).partition("\n")[0] or f"{method} cannot use this request."
-            return Failed(message, other_input, bad_input=True)
+            return Failed(without_paths(message), other_input, bad_input=True)
         if isinstance(error, MemoryError) or type(error).__name__ in OUT_OF_MEMORY or "can't allocate" in str(error):
             self.registry.unload()
             return Failed("There was not enough memory for this video.", "Choose fewer frames or a smaller size.")

@@ -26,8 +26,8 @@ class Limits:
         width, height, views = sizes.get("width", 0), sizes.get("height", 0), max(1, sizes.get("num_views", 1))
         if self.pixels and width * height > self.pixels:
             raise ValueError(
-                f"Frames of {width}x{height} are {width * height:,} pixels; this studio makes at most {self.pixels:,}. "
-                "Choose a smaller size."
+                f"Frames of {width}x{height} are {width * height:,} pixels; this studio makes at most "
+                f"{self.pixels:,}. Choose a smaller size."
             )
         frames = sizes.get("num_frames", 0) * views
         if self.frames and frames > self.frames:

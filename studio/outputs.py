@@ -21,6 +21,7 @@ from typing import Any
 from models.method import Clip
 from studio import provenance
 from studio.events import JobSpec, StudioError, kept_values
+from studio.video_files import open_video
 
 FORMAT = 1
 POSTER_QUALITY = 85
@@ -101,24 +102,19 @@ def remove_unfinished(spec: JobSpec, folder: Path) -> None:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings inside one of our videos. ValueError says what the file is instead."""
-    import av
-    from av.error import FFmpegError
-
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
-    try:
-        with av.open(str(path)) as container:
-            comment = container.metadata.get("comment", "")
-    except (OSError, FFmpegError) as error:
-        raise ValueError(f"{path.name} is not a video that can be read.") from error
+    with open_video(path) as container:
+        comment = container.metadata.get("comment", "")
     try:
         settings = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict) or settings.get("studio") != "quintet":
         raise ValueError(f"{path.name} was not made by Quintet, or its settings were removed.")
-    if settings["format"] > FORMAT:
-        raise ValueError(f"{path.name} was made by a newer Quintet (settings format {settings['format']}).")
+    form = settings.get("format")
+    if not isinstance(form, int) or form > FORMAT:
+        raise ValueError(f"{path.name} was made by a newer Quintet (settings format {form!r:.40}).")
     return settings
 
 

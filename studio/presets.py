@@ -107,7 +107,7 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
     request = _typed(method.request, opening, f"{file}: request")
     examples = tuple(
         _example(entry, request, file, f"{file}: examples[{index}]")
-        for index, entry in enumerate(content.get("examples") or ())
+        for index, entry in enumerate(_listed(content.get("examples"), f"{file}: examples"))
     )
     place = content.get("place", LAST)
     if not isinstance(place, int):
@@ -160,7 +160,14 @@ def _find_method(name: object, packages: Sequence[str], file: Path) -> Method:
                 raise ValueError(f"{file}: method {name!r} cannot be imported: {error}.") from error
         except AttributeError as error:
             raise ValueError(f"{file}: {module} has no METHOD, so {name!r} is not a method.") from error
-    raise ValueError(f"{file}: there is no method {name!r}; a method is a package {packages[0]}/<name> with a METHOD.")
+    a_method = f"a method is a package {packages[0]}/<name> with a METHOD"
+    raise ValueError(f"{file}: there is no method {name!r:.60}; {a_method}.")
+
+
+def _listed(value: Any, place: str) -> list[Any]:
+    if not isinstance(value, list | None):
+        raise ValueError(f"{place} must be a list, got {type(value).__name__}.")
+    return value or []
 
 
 def _example(entry: Any, request: Request, file: Path, place: str) -> Example:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -33,6 +33,7 @@ LAYERS = {
     "ff_in": "ff.net.0.proj",
     "ff_out": "ff.net.2",
 }
+LARGEST_ALPHA = 1e6  # any larger is a mistake
 ATTENTION = ("to_q", "to_k", "to_v", "to_out")
 
 
@@ -119,27 +120,31 @@ class LoraFile:
                 f"There is no LoRA at {source!r}, and nobody has published one for CustomVideoX. Train one with python"
                 " -m models.customvideox.train and name its folder in the preset, or switch reference attention off."
             )
-        with safe_open(path, "pt") as file:
-            tensors = {_bare(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
-            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
         beside = path.parent / "adapter_config.json"
-        if beside.is_file():  # PEFT
-            config = json.loads(beside.read_text(encoding="utf-8"))
-            metadata = {f"transformer.{key}": value for key, value in config.items()} | metadata
+        try:
+            with safe_open(path, "pt") as file:
+                tensors = {_bare(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
+                metadata = dict(json.loads((file.metadata() or {}).get(METADATA, "{}")))
+            if beside.is_file():  # PEFT
+                config = dict(json.loads(beside.read_text(encoding="utf-8")))
+                metadata = {f"transformer.{key}": value for key, value in config.items()} | metadata
+        except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"The LoRA at {source!r} is damaged, or no safetensors file. Copy it again.") from error
         return cls(tensors, metadata)
 
     def settings(self, default: LoraSettings) -> LoraSettings:
-        """What the file says about itself; `default` where it says nothing."""
-        ranks = {name: t.shape[0] for name, t in self.tensors.items() if name.endswith(".lora_A.weight")}
+        """What the file says about itself; `default` where it says nothing. ValueError where it makes no sense."""
+        ranks = {name: t.shape[0] for name, t in self.tensors.items() if name.endswith(".lora_A.weight") and t.ndim}
         found = tuple(n for n, place in LAYERS.items() if any(f".{place}.lora_A." in f".{name}" for name in ranks))
         rank = next(iter(ranks.values()), default.rank)
-        return LoraSettings(
-            rank=rank,
-            alpha=float(self.metadata.get("transformer.lora_alpha", rank)),
-            layers=found or default.layers,
-            rows=self.metadata.get("customvideox.rows", default.rows),
-            mask=self.metadata.get("customvideox.mask", default.mask),
-        )
+        alpha = self.metadata.get("transformer.lora_alpha", rank)
+        rows = self.metadata.get("customvideox.rows", default.rows)
+        mask = self.metadata.get("customvideox.mask", default.mask)
+        if not isinstance(alpha, int | float) or not 0 < alpha < LARGEST_ALPHA or rank < 1:
+            raise ValueError(f"The LoRA has rank {rank} and alpha {alpha!r:.40}; both must be above 0.")
+        if rows not in ("all", "reference") or mask not in ("cached", "joint"):
+            raise ValueError(f"The LoRA acts on rows {rows!r:.40} with mask {mask!r:.40}, which is unknown here.")
+        return LoraSettings(rank, float(alpha), found or default.layers, rows, mask)
 
 
 def load_lora(source: str, network: Any, default: LoraSettings) -> ReferenceLora:

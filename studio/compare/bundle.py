@@ -5,27 +5,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import lzma
+import math
 import secrets
+import shutil
+import sqlite3
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from models.method import request_fields
 from studio import provenance
 from studio.compare.grid_video import write_grid
 from studio.compare.record import CellState, Comparison, Comparisons, Member, comparison_from
 from studio.events import StudioError
+from studio.foreign import foreign_values
 from studio.history import Entry, History
 from studio.outputs import read_settings
 from studio.presets import Preset
+from studio.video_files import open_video
 
 FORMAT = 1
 MANIFEST, SUMS, PAGE, GRID = "comparison.json", "SHA256SUMS", "index.html", "grid.mp4"
 MOST_FILES, MOST_BYTES = 200, 512 * 1024 * 1024  # unpacked; a comparison of 24 clips is far below
 LARGEST_MANIFEST = 4 * 1024 * 1024
+MOST_MEMBERS, LONGEST_LABEL, LONGEST_SECONDS = 100, 2000, 1e8
+MOST_DECODED = 2 << 30  # bytes of RGB of all clips together: they are shown, measured and put on one grid
+UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error,
+    EOFError, lzma.LZMAError, struct.error,
+)  # fmt: skip
+logger = logging.getLogger(__name__)
 README = "A comparison made with Quintet. Open index.html in a browser, or drop the zip on the studio's Compare tab."
 
 
@@ -89,27 +104,60 @@ def restore(
     try:
         with zipfile.ZipFile(file) as archive:
             head, files = _checked(archive)
-    except (zipfile.BadZipFile, OSError, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise BundleError("This file is not a zip that can be read.", "Choose a bundle saved by Quintet.") from error
     try:
         comparison = comparison_from(head | {"members": [_member(values, presets) for values in head["members"]]})
         clips = [[str(name) for name in values["clips"]] for values in head["members"]]
-    except (KeyError, TypeError, ValueError) as error:
+        _check_words(comparison)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BundleError("This bundle's description is damaged.", "Save it again where it was made.") from error
     if unknown := [name for names in clips for name in names if name not in files]:
         raise BundleError(f"This bundle lacks {unknown[0]}.", "Save it again where it was made.")
     comparison = replace(comparison, id=f"{time.time_ns():020d}-{secrets.token_hex(4)}")
     place = folder / f"imported-{comparison.id}"
-    place.mkdir(parents=True)
-    members = []
-    for index, (member, names) in enumerate(zip(comparison.members, clips, strict=True)):
+    try:
+        place.mkdir(parents=True)
+        taken = _write_clips(clips, files, place)
+        members = [
+            _adopted(member, paths, values, owner, history) if paths else member
+            for member, paths, values in zip(comparison.members, taken, head["members"], strict=True)
+        ]
+        restored = replace(comparison, members=tuple(members))
+        made.keep(restored, owner)
+    except BaseException as error:
+        shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, OSError | sqlite3.Error):
+            logger.warning("a bundle cannot be kept: %s", error)
+            raise BundleError("This bundle cannot be kept here.", "The disk may be full; the log has more.") from error
+        raise
+    return restored
+
+
+def _write_clips(clips: Sequence[Sequence[str]], files: Mapping[str, bytes], place: Path) -> list[tuple[Path, ...]]:
+    """Each member's clips under names of our own. BundleError for what is no clip or takes too much memory."""
+    room = MOST_DECODED
+    taken = []
+    for index, names in enumerate(clips):
         paths = tuple(place / f"{index:02d}-{number}.mp4" for number in range(len(names)))
         for path, name in zip(paths, names, strict=True):
             path.write_bytes(files[name])
-        members.append(_adopted(member, paths, head["members"][index], owner, history) if paths else member)
-    restored = replace(comparison, members=tuple(members))
-    made.keep(restored, owner)
-    return restored
+            room -= _decoded_bytes(path, name)
+            if room < 0:
+                raise BundleError("The clips of this bundle are too large or too many to be shown together.")
+        taken.append(paths)
+    return taken
+
+
+def _decoded_bytes(path: Path, name: str) -> int:
+    try:
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            if not stream.frames:
+                raise ValueError("it does not say how long it is")
+            return 3 * stream.width * stream.height * stream.frames
+    except ValueError as error:
+        raise BundleError(f"{name} in this bundle is not a clip that can be read.") from error
 
 
 def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -136,7 +184,7 @@ def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]
     _check_sums(content)
     try:
         head = json.loads(content[MANIFEST])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError("This bundle's description is damaged.") from error
     if not isinstance(head, dict) or head.get("studio") != "quintet" or not isinstance(head.get("members"), list):
         raise BundleError("This zip holds no comparison.", "Choose a bundle saved by Quintet.")
@@ -149,6 +197,16 @@ def _is_clip(name: str) -> bool:
     """`clips/name.mp4` and nothing else: a path with .. or a drive in it is not even read."""
     path = PurePosixPath(name)
     return len(path.parts) == 2 and path.parts[0] == "clips" and path.suffix == ".mp4" and "\\" not in name
+
+
+def _check_words(comparison: Comparison) -> None:
+    """ValueError for more than a page can show."""
+    words = [comparison.title, *comparison.rows, *comparison.columns]
+    words += [word for member in comparison.members for word in (member.label, member.variant, member.reason)]
+    if len(comparison.members) > MOST_MEMBERS or max(map(len, words), default=0) > LONGEST_LABEL:
+        raise ValueError("more than a page can show")
+    if len(comparison.rows) * len(comparison.columns) > MOST_MEMBERS**2 or not math.isfinite(comparison.created):
+        raise ValueError("not a grid")
 
 
 def _check_sums(content: Mapping[str, bytes]) -> None:
@@ -165,8 +223,7 @@ def _member(values: Mapping[str, Any], presets: Mapping[str, Preset]) -> dict[st
     if not isinstance(request, dict):
         raise TypeError("request")
     preset = presets.get(str(values["preset"]))
-    infos = request_fields(preset.method.request) if preset else {}
-    request = {name: value for name, value in request.items() if name in infos and infos[name].kind != "image"}
+    request = foreign_values(preset, request) if preset else {}
     words = {name: str(values[name]) for name in ("label", "variant", "preset", "reason")}
     return {"row": int(values["row"]), "column": int(values["column"]), "request": request, "job": "", **words}
 
@@ -177,7 +234,7 @@ def _adopted(
     """Into the history, under a new id: the old one may be another's."""
     seconds = values.get("seconds")
     id, method = secrets.token_urlsafe(16), member.preset.partition("/")[0]
-    seconds = float(seconds) if isinstance(seconds, int | float) else 0.0
+    seconds = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < LONGEST_SECONDS else 0.0
     entry = Entry(
         id, owner, member.preset, method, dict(member.request), time.time(), "finished", paths, None, seconds
     )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from studio.compare.record import Comparison
 from studio.outputs import ENCODER
+from studio.video_files import read_frames
 
 if TYPE_CHECKING:
     import numpy as np
 
 LEAST_SIDE, MOST_SIDE = 192, 480  # of a cell's shorter side, in pixels
 LABEL, GAP = 26, 6
+MOST_DECODED = 4 << 30  # bytes of all clips together: two dozen of the largest the methods make
 PAPER, INK = (250, 251, 251), (22, 33, 31)
 
 
@@ -25,7 +27,7 @@ def write_grid(comparison: Comparison, clips: Mapping[int, Sequence[Path]], targ
     from PIL import Image
 
     shown = [(index, path) for index, paths in clips.items() for path in paths]
-    read = [_frames(path) for _, path in shown]
+    read = [read_frames(path, MOST_DECODED // len(shown)) for _, path in shown]
     height, width = _cell_size([frames for frames, _ in read])
     places = _places(comparison, [index for index, _ in shown])
     rows, columns = max(row for row, _ in places) + 1, max(column for _, column in places) + 1
@@ -48,16 +50,6 @@ def write_grid(comparison: Comparison, clips: Mapping[int, Sequence[Path]], targ
                 canvas[top + LABEL : top + LABEL + height, left : left + width] = np.array(picture)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(canvas, format="rgb24")))
         container.mux(stream.encode())
-
-
-def _frames(path: Path) -> tuple[list[np.ndarray], float]:
-    import av
-
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)], float(
-            stream.average_rate or 8
-        )
 
 
 def _cell_size(clips: Sequence[Sequence[np.ndarray]]) -> tuple[int, int]:

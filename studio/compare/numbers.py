@@ -19,9 +19,11 @@ from typing import Any
 from models.method import Clip, request_fields
 from studio.compare.brief import role_of
 from studio.compare.record import CellState
+from studio.events import StudioError
 from studio.metrics.score import Score
 from studio.outputs import read_settings
 from studio.presets import FAVOURITE, Preset
+from studio.video_files import read_frames
 
 KEPT = 500  # measured jobs, the oldest go first
 logger = logging.getLogger(__name__)
@@ -65,6 +67,18 @@ class Numbers:
             logger.warning("the numbers of %s cannot be computed: %s", asked.paths[0].name, error)
             return []
         return answer.result()
+
+    def measure(self, asked: Asked) -> list[ClipScores]:
+        """Scores of each clip, waited for. ValueError for a file that is no clip; StudioError when it fails."""
+        with self._lock:
+            answer = self._start(asked)
+        try:
+            return answer.result()
+        except (ValueError, StudioError):
+            raise
+        except Exception as error:
+            logger.warning("clips of a client cannot be measured", exc_info=True)
+            raise StudioError("These clips could not be measured.", "The log has the details.") from error
 
     def close(self) -> None:
         """End the process; what it was computing is lost."""
@@ -120,20 +134,15 @@ def measure_files(asked: Asked) -> list[ClipScores]:
     clips = [_read(path) for path in asked.paths]
     cameras = asked_cameras(asked.method, dict(asked.request), clips)
     scores = measure(clips, Facts(**dict(asked.facts), **cameras))
-    by_clip: dict[str, ClipScores] = {clip.name: {} for clip in clips}
-    for score in scores:
-        by_clip[score.clip][score.metric] = score
-    return list(by_clip.values())
+    each = len(scores) // len(clips)
+    return [{score.metric: score for score in scores[i * each : (i + 1) * each]} for i in range(len(clips))]
 
 
 def _read(path: Path) -> Clip:
-    import av
     import numpy as np
 
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(stream)])
-        return Clip(frames, float(stream.average_rate or 8), path.stem)
+    frames, fps = read_frames(path)
+    return Clip(np.stack(frames), fps, path.stem)
 
 
 def _settle() -> None:

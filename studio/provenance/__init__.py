@@ -7,12 +7,12 @@ later changes, an invisible watermark that outlives re-encoding. Importing this 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.provenance import manifest, xmp
+from studio.video_files import open_video, sampled_frames, video_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 XMP = xmp.PACKET
 FRAMES_READ = 64  # evenly over a long video: the watermark is the same in all of them
-MOST_PIXELS = 4096 * 2304  # of a frame that is decoded
+MOST_DECODED = 256 << 20  # bytes of RGB
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def clean_copy(source: Path, target: Path, certificates: Path) -> None:
 
     part = target.with_name(f".{target.name}.part")
     try:
-        with av.open(str(source)) as original, av.open(str(part), "w", "mp4", {"movflags": "faststart"}) as copy:
+        with open_video(source) as original, av.open(str(part), "w", "mp4", {"movflags": "faststart"}) as copy:
             stream = original.streams.video[0]
             twin = copy.add_stream_from_template(stream)
             for packet in original.demux(stream):
@@ -90,7 +90,7 @@ def clean_copy(source: Path, target: Path, certificates: Path) -> None:
                     copy.mux(packet)
         mark_video(part, certificates)
         part.replace(target)
-    except (FFmpegError, IndexError) as error:
+    except (FFmpegError, ValueError) as error:
         raise ValueError(f"{source.name} is not a video that can be copied.") from error
     finally:
         part.unlink(missing_ok=True)
@@ -100,30 +100,14 @@ def _frames(path: Path) -> np.ndarray:
     """uint8 [frames, height, width, 3] of a video, evenly over its length, or of a picture."""
     import numpy as np
 
-    found = list(_video_frames(path))
-    if not found:
-        raise ValueError(f"{path.name} is neither a video nor a picture that can be read.")
-    return np.stack(found)
+    from models.common.pictures import NoPicture, read_picture
 
-
-def _video_frames(path: Path) -> Iterator[np.ndarray]:
-    import av
-    from av.error import FFmpegError
-
+    if video_format(path) is not None:
+        found = sampled_frames(path, FRAMES_READ, MOST_DECODED)
+        if not found:
+            raise ValueError(f"{path.name} has no frame that can be read.")
+        return np.stack(found)
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MOST_PIXELS:
-                raise ValueError(
-                    f"{path.name} has frames of {stream.width} x {stream.height} pixels, too large to read."
-                )
-            every = max(1, stream.frames // FRAMES_READ)
-            for index, frame in enumerate(container.decode(stream)):
-                if index >= FRAMES_READ * every:
-                    return
-                if index % every == 0:
-                    yield frame.to_ndarray(format="rgb24")
-    except FFmpegError:
-        return
+        return read_picture(path)[None]
+    except NoPicture as error:
+        raise ValueError(f"{path.name} is neither a video nor a picture that can be read.") from error

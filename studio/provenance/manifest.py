@@ -12,6 +12,8 @@ from studio.provenance import certificate
 from studio.provenance.xmp import TRAINED
 
 ACTION = {"action": "c2pa.created", "digitalSourceType": TRAINED, "softwareAgent": {"name": "Quintet"}}
+# A file may name an address to ask for its manifest or for revoked certificates; a stranger's file sends us nowhere.
+OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 logger = logging.getLogger(__name__)
 
 
@@ -63,14 +65,16 @@ def read(path: Path, folder: Path) -> Manifest | None:
     try:
         import c2pa
 
-        reader = c2pa.Reader.try_create(str(path))
-        if reader is None:
-            return None
-        content, state = json.loads(reader.json()), str(reader.get_validation_state())
-    except (ImportError, ValueError, c2pa_error()):
+        context = c2pa.Context(c2pa.Settings.from_dict(OFFLINE))
+        with path.open("rb") as file:  # the library finds the kind by content; the name is the visitor's word
+            reader = c2pa.Reader.try_create(file, context=context)
+            if reader is None:
+                return None
+            content, state = json.loads(reader.json()), str(reader.get_validation_state())
+    except (ImportError, OSError, ValueError, RecursionError, c2pa_error()):
         return None
-    active = content.get("manifests", {}).get(content.get("active_manifest"), {})
-    signature = active.get("signature_info", {})
+    active = content.get("manifests", {}).get(str(content.get("active_manifest")), {})
+    signature = active.get("signature_info") or {}
     problems = tuple(str(problem.get("code")) for problem in content.get("validation_status", []))
     serial = certificate.own_serial(folder)
     own = serial is not None and str(signature.get("cert_serial_number")) == serial
@@ -78,9 +82,12 @@ def read(path: Path, folder: Path) -> Manifest | None:
 
 
 def _says_generated(manifest: dict[str, Any]) -> bool:
+    """The library has checked the manifest's form, but an assertion's data are whatever its maker wrote."""
     assertions = [one for one in manifest.get("assertions", []) if str(one.get("label")).startswith("c2pa.actions")]
-    actions = [action for one in assertions for action in one.get("data", {}).get("actions", [])]
-    return any(action.get("digitalSourceType") == TRAINED for action in actions)
+    data = [one.get("data") for one in assertions]
+    actions = [one.get("actions") for one in data if isinstance(one, dict)]
+    said = [action for listed in actions if isinstance(listed, list) for action in listed]
+    return any(isinstance(action, dict) and action.get("digitalSourceType") == TRAINED for action in said)
 
 
 def c2pa_error() -> type[Exception]:

@@ -9,6 +9,7 @@ PROBLEMS = {
     "assertion.bmffHash.mismatch": "the file was changed after it was signed",
     "claimSignature.mismatch": "the signature is not the signer's",
 }
+LONGEST = 2000  # characters of a file's settings that are told
 PROVES = {
     "label": "Anyone can add or remove it; copying keeps it, most web sites and every new encoding drop it.",
     "manifest": "A valid one shows that nothing changed since it was signed; it does not show who holds the key.",
@@ -67,7 +68,8 @@ def _settings(findings: Findings) -> str:
     settings = findings.settings
     if settings is None:
         return "None, or removed."
-    request = settings.get("request", {})
+    request = settings.get("request")
+    request = request if isinstance(request, dict) else {}
     told = ", ".join(f"{name} {request[name]}" for name in ("seed", "num_inference_steps") if name in request)
     prompt = f" “{request['prompt']}”" if request.get("prompt") else ""
-    return f"{settings.get('method', 'unknown method')}, {told}.{prompt}"
+    return f"{settings.get('method', 'unknown method')}, {told}.{prompt}"[:LONGEST]

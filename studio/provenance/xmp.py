@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -64,9 +65,13 @@ def _boxes(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]:
 def _of_picture(path: Path) -> bytes:
     from PIL import Image
 
+    from models.common.pictures import FORMATS
+
     try:
-        with Image.open(path) as picture:
-            packet = picture.info.get("xmp", b"")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # only the header is read
+            with Image.open(path, formats=FORMATS) as picture:
+                packet = picture.info.get("xmp", b"")
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, Image.DecompressionBombError):
         return b""
-    return packet if isinstance(packet, bytes) else str(packet).encode()
+    return packet[:MOST_BYTES] if isinstance(packet, bytes) else str(packet)[:MOST_BYTES].encode("utf-8", "replace")

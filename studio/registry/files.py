@@ -122,7 +122,7 @@ def read_header(path: Path) -> WeightsFile:
         raise WeightsError(
             f"The weights file {shown(path)} cannot be read: {error.strerror}.", "Check its permissions."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"The file {shown(path)} is not a safetensors file.", again) from error
     data_bytes = max((entry.end for entry in entries.values()), default=0)
     whole = 8 + length + data_bytes

@@ -31,7 +31,9 @@ from studio.compare.brief import roles
 from studio.events import request_values
 from studio.presets import Preset
 from studio.ui import cards, compare_view
+from studio.ui.controls import check_uploads
 from studio.ui.media import cached, file_url
+from studio.ui.uploads import Picture
 
 SCRIPT = Path(__file__).with_name("compare.js").read_text(encoding="utf-8")
 PICTURES: tuple[Role, ...] = ("person", "subject")
@@ -73,7 +75,7 @@ class BriefForm:
             self.cameras = gr.Textbox("", label="Cameras", info=cameras, lines=1)
 
     def _picture(self, role: Role, help: str) -> Any:
-        picture = gr.Image(None, label=f"{role.capitalize()}: {help}", type="filepath", format="png", height=200,
+        picture = Picture(None, label=f"{role.capitalize()}: {help}", type="filepath", format="png", height=200,
                            sources=["upload", "clipboard"], buttons=[])  # fmt: skip
         shelf = self.shelves[role]
         offered = gr.HTML(_shelf(shelf), js_on_load=cards.SCRIPT, apply_default_css=False, visible=bool(shelf))
@@ -149,6 +151,7 @@ class BriefForm:
 
     def brief(self, shown: Sequence[Any]) -> Brief:
         _, prompt, negative, seeds, person, subject, cameras, *_ = shown
+        check_uploads(cameras or "")
         return Brief(
             prompt or "", negative or "", parse_seeds(seeds or ""), _path(person), _path(subject), cameras or ""
         )
@@ -162,8 +165,8 @@ class BriefForm:
         if not ticked:
             raise ValueError("Nothing is chosen. Tick at least one method.")
         owners = [self.known[key] for key in ticked]
-        rows = Axis(METHOD, tuple(ticked)) if row_name == METHOD else parse_axis(row_name, row_words or "", owners)
-        columns = parse_axis(column_name, column_words or "", owners) if column_name else ONE
+        rows = Axis(METHOD, tuple(ticked)) if row_name == METHOD else _axis(row_name, row_words or "", owners)
+        columns = _axis(column_name, column_words or "", owners) if column_name else ONE
         return make_plan(self.brief(shown), self.known, rows, columns, ticked[0], weights_here, self.costs)
 
     def _opening(self) -> Brief:
@@ -210,6 +213,16 @@ class BriefForm:
             return False
         content = Path(picture).read_bytes()
         return all(path.read_bytes() != content for path in self.shelves["person"])
+
+
+def _axis(name: str, words: str, owners: Sequence[Variant]) -> Axis:
+    """Values from the page; ValueError when one is a path of this machine."""
+    infos = [request_fields(variant.preset.method.request).get(name) for variant in owners]
+    axis = parse_axis(name, words, owners)
+    if any(info is not None and info.kind == "camera_path" for info in infos):
+        for value in axis.values:
+            check_uploads(str(value))
+    return axis
 
 
 def parse_seeds(words: str) -> tuple[int, ...]:

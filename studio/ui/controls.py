@@ -11,6 +11,7 @@ import gradio as gr
 
 from models.method import FieldInfo, Method, Request, is_camera_file, path_entries, request_fields, request_from
 from studio.ui.media import cached, is_upload
+from studio.ui.uploads import Picture
 
 
 def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
@@ -31,8 +32,7 @@ def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
     if info.kind == "switch":
         return gr.Checkbox(value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "image":
-        # format: what is not RGB is rewritten by Gradio, and as WebP it would lose detail
-        return gr.Image(
+        return Picture(
             value, label=f"{label}: {info.help}", type="filepath", format="png", height=240,
             sources=["upload", "clipboard"], buttons=[], elem_classes=classes,
         )  # fmt: skip

@@ -10,11 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from models.method import request_fields
 from studio import provenance
+from studio.foreign import foreign_values
 from studio.presets import Preset
 from studio.provenance import Findings
 from studio.provenance.report import lines, summary
+from studio.ui.media import cached
 from studio.ui.method_tab import MethodTab
 
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
@@ -58,35 +59,39 @@ class InspectTab:
         try:
             findings = provenance.inspect(Path(path), self.certificates)
         except ValueError as error:
-            return f'<p class="q-alert" role="alert">{escape(str(error))}</p>', None, hidden, hidden
+            return _alert(str(error)), None, hidden, hidden
         settings = findings.settings
-        known = settings is not None and settings.get("preset") in self.presets
+        known = settings is not None and self._request(settings) is not None
         copy = self._clean_copy(Path(path)) if settings is not None else None
         button = gr.DownloadButton(value=copy, visible=True) if copy else gr.DownloadButton(visible=False)
         return told(findings), settings, gr.update(visible=known), button
 
     def on_use(self, settings: Any) -> dict[Any, Any]:
         """The file's preset with its settings; pictures are the visitor's to add."""
-        method = self.methods.get(settings.get("preset", "")) if isinstance(settings, dict) else None
-        if method is None:
+        values = self._request(settings) if isinstance(settings, dict) else None
+        if values is None:
             return {self.tabs: gr.skip()}
-        fields = request_fields(method.preset.method.request)
-        request = settings.get("request")
-        values = {
-            name: value
-            for name, value in (request.items() if isinstance(request, dict) else ())
-            if name in fields and fields[name].kind != "image"
-        }
+        method = self.methods[settings["preset"]]
         return {self.tabs: gr.Tabs(selected=method.preset.key)} | method.use(values)
 
+    def _request(self, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The fields of a file that a form of this page can show; None when they belong to none."""
+        preset = self.presets.get(str(settings.get("preset")))
+        request = settings.get("request")
+        return foreign_values(preset, request) if preset is not None and isinstance(request, dict) else None
+
     def _clean_copy(self, path: Path) -> str | None:
-        folder = Path(tempfile.mkdtemp(prefix="quintet-clean-"))
-        copy = folder / f"{path.stem}-clean.mp4"
-        try:
-            provenance.clean_copy(path, copy, self.certificates)
-        except ValueError:
-            return None
-        return str(copy)
+        with tempfile.TemporaryDirectory(prefix="quintet-clean-") as folder:
+            copy = Path(folder) / f"{path.stem}-clean.mp4"
+            try:
+                provenance.clean_copy(path, copy, self.certificates)
+            except (ValueError, OSError):  # no copy is offered of what cannot be copied
+                return None
+            return cached(copy)
+
+
+def _alert(words: str) -> str:
+    return f'<p class="q-alert" role="alert">{escape(words)}</p>'
 
 
 def told(findings: Findings) -> str:

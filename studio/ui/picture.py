@@ -19,6 +19,8 @@ from studio.ui.media import cached, data_uri, file_url
 
 LOOKING = '<p class="q-told">Looking at the picture …</p>'
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+# One worker looks at one picture at a time; who waits for it must not hold all of the page's threads.
+LOOKS = QUIET | {"concurrency_limit": 4, "concurrency_id": "looks"}
 Sights = tuple[Seen, ...]
 
 
@@ -66,9 +68,7 @@ class PictureField:
             return
         chosen = [self.choice] if self.choice is not None else []
         looks = [self.image.change, tab.select]
-        gr.on(
-            looks, self.on_look, [self.image, *chosen], [self.sights, self.seen], trigger_mode="always_last", **QUIET
-        )
+        gr.on(looks, self.on_look, [self.image, *chosen], self._shown, trigger_mode="always_last", **LOOKS)
         if self.choice is not None:
             self.seen.click(self.on_choose, None, self.choice, **QUIET)
             self.choice.change(_draw_sights, [self.sights, self.choice], self.seen, **QUIET)
@@ -76,7 +76,7 @@ class PictureField:
     def look_after(self, event: Any) -> None:
         """Look once `event` is over: the tab a page opens with is never selected."""
         if self.info.inspected:
-            event.then(self.on_look, self._looked_at, self._shown, **QUIET)
+            event.then(self.on_look, self._looked_at, self._shown, **LOOKS)
 
     @property
     def _looked_at(self) -> list[Any]:

@@ -13,6 +13,8 @@ from studio.settings import StudioSettings
 if TYPE_CHECKING:
     import gradio as gr
 
+    from studio.ui.served import ServedFolder
+
 # Read when gradio and huggingface_hub are imported, so it is said before.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -25,12 +27,13 @@ GRADIO_THREADS = 40  # each page that follows a job holds one; every job that ma
 def serve(settings: StudioSettings) -> None:
     """Run the page until interrupted. StudioError or ValueError when it cannot start."""
     from studio.folder_lock import only_studio
+    from studio.ui.served import served_folder
 
-    with only_studio(settings.output_dir):
-        _serve(settings)
+    with only_studio(settings.output_dir), served_folder(settings.output_dir) as served:
+        _serve(settings, served)
 
 
-def _serve(settings: StudioSettings) -> None:
+def _serve(settings: StudioSettings, served: ServedFolder) -> None:
     from studio.executors import make_executor
     from studio.history import History
     from studio.jobs import JobQueue
@@ -47,7 +50,9 @@ def _serve(settings: StudioSettings) -> None:
         if settings.executor == "zerogpu":  # in this thread, before the page opens
             executor.warm([preset.recipe for preset in presets.values() if preset.name == FAVOURITE])
         downloads = Downloads(Library(settings.cache_dir), is_private(settings))
-        page = build_app(presets, jobs, history, downloads, executor, settings.certificate_dir)
+        shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
+        page = build_app(presets, jobs, history, downloads, shown, settings.certificate_dir)
+        served.sweep_from_now()
         page.queue(default_concurrency_limit=None)
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
@@ -80,12 +85,25 @@ def limits_of(settings: StudioSettings) -> Limits:
     return Limits(settings.max_pixels, settings.max_frames, settings.max_steps, each)
 
 
+def hosts_of(settings: StudioSettings) -> tuple[str, ...]:
+    """The names the page answers to; all, where it is meant to be reached."""
+    return (*LOOPBACK, *(name.lower() for name in settings.allowed_hosts)) if is_private(settings) else ()
+
+
 def launch_options(settings: StudioSettings) -> dict[str, Any]:
     """What the page is launched with. A Space names its address by GRADIO_SERVER_NAME."""
+    from starlette.middleware import Middleware
+
     from studio.ui import player
+    from studio.ui.gate import Gate
     from studio.ui.theme import STYLE, quintet_theme
 
+    most_upload = settings.max_upload_mb * 1_000_000
+    name, _, password = settings.login.partition(":")
     return {
+        "auth": (name, password) if settings.login else None,
+        "max_file_size": most_upload,
+        "app_kwargs": {"middleware": [Middleware(Gate, hosts_of(settings), most_upload)]},
         "server_name": os.environ.get("GRADIO_SERVER_NAME", settings.host),
         "server_port": settings.port or None,
         "theme": quintet_theme(),

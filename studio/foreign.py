@@ -1,0 +1,36 @@
+"""Settings that came in a file: whoever made it decides nothing here but what the fields of a form may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.method import is_camera_file, path_entries, request_fields
+from studio.presets import Preset, request_with
+
+PLAIN = (str, int, float)  # bool is an int
+
+
+def foreign_values(preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that this preset's request takes; what is unknown, misshapen or names a file is left out."""
+    fields = request_fields(preset.method.request)
+    values = {
+        name: value
+        for name, value in settings.items()
+        if name in fields and isinstance(value, PLAIN) and not _names_file(fields[name].kind, value)
+    }
+    if _fits(preset, values):
+        return values
+    return {name: value for name, value in values.items() if _fits(preset, {name: value})}
+
+
+def _names_file(kind: str, value: Any) -> bool:
+    return kind == "image" or (kind == "camera_path" and any(map(is_camera_file, path_entries(str(value)))))
+
+
+def _fits(preset: Preset, values: Mapping[str, Any]) -> bool:
+    try:
+        request_with(preset.request, values)
+    except (ValueError, OverflowError):
+        return False
+    return True
