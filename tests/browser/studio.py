@@ -44,8 +44,10 @@ def made(studio: Studio, method: str) -> list[tuple[dict[str, Any], np.ndarray]]
 
 
 @contextmanager
-def running_studio(folder: Path, presets: Path, packages: str = "models") -> Iterator[Studio]:
-    """Start, wait for the line that names the address, end."""
+def running_studio(
+    folder: Path, presets: Path, packages: str = "models", more: tuple[str, ...] = ()
+) -> Iterator[Studio]:
+    """Start with `more` flags, wait for the line that names the address, end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -58,6 +60,7 @@ def running_studio(folder: Path, presets: Path, packages: str = "models") -> Ite
         presets,
         "--method-packages",
         packages,
+        *more,
     ]
     process = subprocess.Popen(
         [sys.executable, "app.py", *map(str, flags)],

@@ -1,0 +1,157 @@
+"""A visitor without a browser: the same requests as the page's, over HTTP, and what comes back."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+from urllib.parse import urlsplit
+
+API = "/gradio_api"
+PATIENCE_SECONDS = 600.0
+CLIP = re.compile(r'<video class="q-picture" src="([^"]+)" aria-label="Video: ([^"]*)"')
+STATE = re.compile(r'data-state="(\w+)"')
+ALERT = re.compile(r'class="q-alert" role="alert">([^<]+)<')
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a press of Generate came to. `state` is done, failed, stopped, refused or gone (no answer)."""
+
+    state: str
+    words: str = ""  # the refusal, or the prompt that the result is labelled with
+    clip: bytes = b""
+    seconds: float = 0.0
+
+
+class Visitor:
+    """One page of one browser; `name` as the browser would keep it."""
+
+    def __init__(self, address: str, name: str = "") -> None:
+        self._host = urlsplit(address).netloc
+        self.name = name or secrets.token_urlsafe(24)
+        self._session = secrets.token_hex(8)
+        self._config: dict[str, Any] = {}
+
+    def open(self) -> float:
+        """Load the page and its description; seconds until the page was there."""
+        start = time.perf_counter()
+        self.get("/")
+        seconds = time.perf_counter() - start
+        self._config = self._config or json.loads(self.get("/config"))
+        return seconds
+
+    def generate(self, tab: str, prompt: str, **values: Any) -> Made:
+        """Press Generate in a tab and wait for the end. `values` by field name."""
+        start = time.perf_counter()
+        button = self._button(tab)
+        shown = ""
+        try:
+            for output in self._call(button, {"prompt": prompt} | values):
+                shown = output or shown
+        except (OSError, http.client.HTTPException):
+            return Made("gone", seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        states, found, alert = STATE.findall(shown), CLIP.search(shown), ALERT.search(shown)
+        if found is None:
+            state = states[-1] if states else "refused" if alert else "gone"
+            return Made(state, unescape(alert[1]) if alert else "", seconds=seconds)
+        clip = self.get("/" + unescape(found[1]), whole=True)
+        return Made("done", unescape(found[2]), clip, seconds)
+
+    def start(self, tab: str, prompt: str, **values: Any) -> None:
+        """Press Generate and leave at once, as a browser that is closed."""
+        self._join(self._button(tab), {"prompt": prompt} | values)
+
+    def get(self, path: str, whole: bool = True) -> bytes:
+        """The body; OSError for another status than 200."""
+        connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read() if whole else b""
+            if answer.status != http.client.OK:
+                raise OSError(f"{path[:80]} answered {answer.status}")
+            return body
+        finally:
+            connection.close()
+
+    def first_method_tab(self) -> str:
+        """The label of the first tab with a Generate button of its own, Compare left out."""
+        labels = [c["props"]["label"] for c in self._config["components"] if c["type"] == "tabitem"]
+        return next(label for label in labels if label not in ("Compare", "History", "Inspect"))
+
+    def _button(self, tab: str) -> int:
+        inside = self._inside(next(c["id"] for c in self._config["components"] if c["props"].get("label") == tab))
+        return next(
+            c["id"]
+            for c in self._config["components"]
+            if c["id"] in inside and "q-generate" in (c["props"].get("elem_classes") or [])
+        )
+
+    def _inside(self, id: int) -> set[int]:
+        """Every component below one in the page's layout."""
+        pending, found = [self._config["layout"]], set()
+        while pending:
+            node = pending.pop()
+            inside = node["id"] in found or node["id"] == id
+            for child in node.get("children") or []:
+                if inside:
+                    found.add(child["id"])
+                pending.append(child)
+        return found
+
+    def _join(self, button: int, values: dict[str, Any]) -> None:
+        parts = {component["id"]: component for component in self._config["components"]}
+        event = next(d for d in self._config["dependencies"] if [button, "click"] in [list(t) for t in d["targets"]])
+        data = [self._value(parts[id], values) for id in event["inputs"]]
+        body = {"data": data, "fn_index": event["id"], "session_hash": self._session, "trigger_id": button}
+        connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("POST", API + "/queue/join", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            words = answer.read()
+            if answer.status != http.client.OK:
+                raise OSError(f"the page answered {answer.status}: {words[:200]!r}")
+        finally:
+            connection.close()
+
+    def _value(self, part: dict[str, Any], values: dict[str, Any]) -> Any:
+        if part["type"] == "browserstate":
+            return self.name
+        classes = part["props"].get("elem_classes") or []
+        field = next((name.removeprefix("q-field-") for name in classes if name.startswith("q-field-")), "")
+        return values.get(field, part["props"].get("value"))
+
+    def _call(self, button: int, values: dict[str, Any]) -> Iterator[str]:
+        """Every answer of an event as text, the last one whole."""
+        self._join(button, values)
+        connection = http.client.HTTPConnection(self._host, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", f"{API}/queue/data?session_hash={self._session}")
+            for line in connection.getresponse():
+                if not line.startswith(b"data: "):
+                    continue
+                message = json.loads(line[6:])
+                if message["msg"] in ("process_generating", "process_completed"):
+                    yield "".join(_texts(message.get("output", {}).get("data", [])))
+                if message["msg"] in ("process_completed", "close_stream", "unexpected_error"):
+                    return
+        finally:
+            connection.close()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
