@@ -90,8 +90,10 @@ class Engine:
     def _failure(self, method: str, id: str, error: Exception, other_input: str) -> Failed:
         """An error in words for the person; `other_input` is the advice when what they gave is at fault."""
         if isinstance(error, StudioError):
-            logger.info("job %s: %s", id, error)
-            return Failed(without_paths(error.message), without_paths(error.advice), bad_input=True)
+            told = Failed(without_paths(error.message), without_paths(error.advice), bad_input=True)
+            whole = (told.message, told.advice) == (error.message, error.advice)
+            logger.log(logging.INFO if whole else logging.WARNING, "job %s: %s", id, error)  # the log keeps the paths
+            return told
         logger.error("job %s", id, exc_info=error)
         if isinstance(error, ValueError):  # a picture that cannot be used, and the like; pipelines word these
             message = str(error).partition("\n")[0] or f"{method} cannot use this request."

@@ -143,6 +143,7 @@ class Visitor:
                     yield "".join(_texts(message.get("output", {}).get("data", [])))
                 if message["msg"] in ("process_completed", "close_stream", "unexpected_error"):
                     return
+            raise OSError("the page went away in the middle of an answer")
         finally:
             connection.close()
 
