@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: run test check bench pocket ray-demo clean
+.PHONY: run test check bench fuzz load faults pocket ray-demo clean
 
 run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 	$(SETTINGS) $(BIN)/python app.py $(ARGS)
@@ -21,6 +21,15 @@ check: $(VENV)/installed-dev              ## lint, types, import direction
 
 bench: $(VENV)/installed-dev              ## tables of speed and quality, one JSON line each
 	$(SETTINGS) $(BIN)/python -m tests.benchmark $(ARGS)
+
+fuzz: $(VENV)/installed-dev               ## 10,000 damaged files for each parser of what strangers hand in
+	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmark.fuzz $(ARGS)
+
+load: $(VENV)/installed-dev               ## 50 visitors for 5 minutes over HTTP
+	$(SETTINGS) $(BIN)/python -m tests.benchmark.load $(ARGS)
+
+faults: $(VENV)/installed-dev             ## kill, fill, damage, remove: what survives
+	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmark.faults $(ARGS)
 
 pocket: $(VENV)/installed-dev             ## train every pocket weight again, from nothing (hours on two cores)
 	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m models.pocket.recipes $(ARGS)
