@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+from studio.ui.media import is_upload
 
 
 class Picture(gr.Image):
@@ -13,5 +16,9 @@ class Picture(gr.Image):
     is_template = True  # drawn as what it derives from
 
     def preprocess(self, payload: Any) -> str | None:
-        """The path of the upload; Gradio has checked that it lies in its folder."""
-        return str(payload.path) if payload is not None and payload.path else None
+        """The path of the upload."""
+        if payload is None or not payload.path:
+            return None
+        if not is_upload(Path(payload.path)):  # Gradio has refused it before; a path of this machine never passes
+            raise gr.Error("Add the picture again.", print_exception=False)
+        return str(payload.path)

@@ -146,7 +146,9 @@ def killed_worker(trial: Trial) -> None:
     worker = trial.worker()
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
-    assert ended().state == "failed" and trial.state("the worker dies here") == "failed"
+    made = ended()
+    assert made.state == "failed" and "worker" in made.words, made
+    assert trial.state("the worker dies here") == "failed"
     trial.make("after the worker died")
     assert trial.worker() != worker and trial.leftovers() == []
 
@@ -167,7 +169,7 @@ def full_disk(trial: Trial) -> None:
     trial.make("before the disk was full")
     with _no_room(trial):
         made = trial.visitor().generate("Sketch", "no room for this")
-        assert made.state in ("failed", "refused"), made.state
+        assert made.state == "failed" and made.words, made
     trial.make("after there was room again")
     trial.restart()
     assert trial.state("no room for this") in ("failed", None) and trial.leftovers() == []
@@ -177,7 +179,8 @@ def full_disk(trial: Trial) -> None:
 def read_only_outputs(trial: Trial) -> None:
     trial.make("before the folder was closed")
     with _closed(trial.outputs):
-        assert trial.visitor().generate("Sketch", "nowhere to write").state == "failed"
+        made = trial.visitor().generate("Sketch", "nowhere to write")
+        assert made.state == "failed" and made.words, made
     trial.make("after the folder was opened")
     assert trial.leftovers() == []
 
@@ -199,13 +202,15 @@ def removed_weights(trial: Trial) -> None:
     weights, away = trial.folder / "weights", trial.folder / "away"
     trial.make("a red cube spins", "RepVideo")
     weights.rename(away)
-    trial.make("a red ball bounces", "RepVideo")  # they are in memory
+    made = trial.visitor().generate("RepVideo", "a red ball bounces")  # what is in memory may serve
+    assert made.state == "done" or (made.state == "failed" and "weights" in made.words), made
+    trial.finished += made.state == "done"
     worker = trial.worker()
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: trial.worker() != worker)
     made = trial.visitor().generate("RepVideo", "a red cone slides")
-    assert made.state in ("failed", "refused"), made.state
+    assert made.state == "failed" and "weights" in made.words, made
     away.rename(weights)
     trial.make("a red torus orbits", "RepVideo")
 

@@ -17,6 +17,7 @@ API = "/gradio_api"
 PATIENCE_SECONDS = 600.0
 CLIP = re.compile(r'<video class="q-picture" src="([^"]+)" aria-label="Video: ([^"]*)"')
 STATE = re.compile(r'data-state="(\w+)"')
+FAILURE = re.compile(r'class="q-words"><strong>No video</strong><p>([^<]+)<')
 ALERT = re.compile(r'class="q-alert" role="alert">([^<]+)<')
 
 
@@ -61,7 +62,8 @@ class Visitor:
         states, found, alert = STATE.findall(shown), CLIP.search(shown), ALERT.search(shown)
         if found is None:
             state = states[-1] if states else "refused" if alert else "gone"
-            return Made(state, unescape(alert[1]) if alert else "", seconds=seconds)
+            said = alert or FAILURE.search(shown)
+            return Made(state, unescape(said[1]) if said else "", seconds=seconds)
         clip = self.get("/" + unescape(found[1]), whole=True)
         return Made("done", unescape(found[2]), clip, seconds)
 
