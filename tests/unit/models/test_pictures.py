@@ -12,7 +12,7 @@ from models.common.pictures import MEGAPIXELS, NoPicture, UnusablePicture, read_
 
 def encoded(kind: str, size: tuple[int, int] = (64, 48), mode: str = "RGB", frames: int = 1) -> bytes:
     out = io.BytesIO()
-    pictures = [Image.new(mode, size, index) for index in range(frames)]
+    pictures = [Image.new(mode, size, 80 * index) for index in range(frames)]
     more = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
     pictures[0].save(out, kind, **more)
     return out.getvalue()
