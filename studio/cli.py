@@ -20,6 +20,7 @@ from studio.commands import (
     compare,
     generate,
     load,
+    space,
     weights,
 )
 from studio.events import StudioError
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     summary = (__doc__ or "").splitlines()[0]
     parser = Parser(prog="python -m studio", description=summary, epilog=SETTINGS_ARE_FLAGS)
-    words = "generate | batch | compare | inspect | bench | list | serve | weights"
+    words = "generate | batch | compare | inspect | bench | list | serve | weights | space"
     commands = parser.add_subparsers(required=True, metavar=words)
     generate.add(commands)
     batch.add(commands)
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="methods, presets and their settings").set_defaults(run=_list)
     commands.add_parser("serve", help="open the page", epilog=SETTINGS_ARE_FLAGS).set_defaults(run=_serve)
     weights.add(commands)
+    space.add(commands)
     return parser
 
 

@@ -78,6 +78,14 @@ def load_presets(folder: Path = PRESET_DIR, packages: Sequence[str] = ("models",
     return {preset.key: preset for preset in presets}
 
 
+def offered(presets: Mapping[str, Preset], names: Sequence[str]) -> dict[str, Preset]:
+    """Those of `names`, in their order; all for none. ValueError names one that is not there."""
+    for name in names:
+        if name not in presets:
+            raise ValueError(f"There is no preset {name!r}. {did_you_mean(name, presets)}")
+    return {name: presets[name] for name in names or presets}
+
+
 def preset_for(method: str, name: str | None = None, presets: Mapping[str, Preset] | None = None) -> Preset:
     """A method's preset, its favourite by default. ValueError lists what there is."""
     presets = load_presets() if presets is None else presets

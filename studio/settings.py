@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from studio.presets import did_you_mean
 
 PREFIX = "QUINTET_"
-LISTS = ("method_packages", "allowed_hosts")
+LISTS = ("method_packages", "allowed_hosts", "offer", "fetch")
 NOT_NEGATIVE = (
     "max_queue", "max_queue_each", "max_pixels", "max_frames", "max_steps", "memory_gb", "threads", "block_cache",
     "stop_seconds", "replicas",
@@ -31,6 +31,14 @@ class StudioSettings:
     cache_dir: Path = field(default=Path("~/.cache/quintet"), metadata={"help": "folder for digests of weights files"})
     certificate_dir: Path = field(
         default=Path("~/.config/quintet"), metadata={"help": "folder of the certificate that signs videos"}
+    )
+    offer: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "presets on the page, for example repvideo/pocket,echovideo/pocket; empty for all"},
+    )
+    fetch: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "presets whose terms you accept: their weights are fetched before the page opens"},
     )
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata={"help": "auto takes a GPU when there is one"}
@@ -48,6 +56,7 @@ class StudioSettings:
     allowed_hosts: tuple[str, ...] = field(
         default=(), metadata={"help": "names besides localhost under which a page on 127.0.0.1 is reached"}
     )
+    mcp: bool = field(default=False, metadata={"help": "offer the endpoints to agents too; needs gradio[mcp]"})
     max_queue: int = field(default=20, metadata={"help": "jobs that may wait"})
     max_queue_each: int = field(
         default=0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studio.events import StudioError
@@ -13,6 +15,7 @@ from studio.settings import StudioSettings
 if TYPE_CHECKING:
     import gradio as gr
 
+    from studio.presets import Preset
     from studio.ui.served import ServedFolder
 
 # Read when gradio and huggingface_hub are imported, so it is said before.
@@ -37,18 +40,21 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
     from studio.executors import make_executor
     from studio.history import History
     from studio.jobs import JobQueue
-    from studio.presets import FAVOURITE, load_presets
+    from studio.presets import FAVOURITE, load_presets, offered
     from studio.ui.app import build_app
     from studio.weights.downloads import Downloads
     from studio.weights.library import Library
 
-    presets = load_presets(settings.preset_dir, settings.method_packages)
+    known = load_presets(settings.preset_dir, settings.method_packages)
+    presets = offered(known, settings.offer)
+    fetch_accepted(settings, known)
     history = History(settings.output_dir / HISTORY_FILE)
     executor = make_executor(settings)
     jobs = JobQueue(executor, history, settings.max_queue, limits_of(settings))
     try:
         if settings.executor == "zerogpu":  # in this thread, before the page opens
-            executor.warm([preset.recipe for preset in presets.values() if preset.name == FAVOURITE])
+            wanted = [p.recipe for p in presets.values() if settings.offer or p.name == FAVOURITE]
+            executor.warm(wanted)
         downloads = Downloads(Library(settings.cache_dir), is_private(settings))
         shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
         page = build_app(presets, jobs, history, downloads, shown, settings.certificate_dir)
@@ -63,6 +69,19 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
     finally:
         jobs.close()
         history.close()
+
+
+def fetch_accepted(settings: StudioSettings, presets: Mapping[str, Preset]) -> None:
+    """Bring the weights whose terms the owner accepted. StudioError when they cannot be had."""
+    from studio.presets import offered
+    from studio.weights.command import ProgressLine
+    from studio.weights.fetching import get
+    from studio.weights.library import Library
+
+    for preset in offered(presets, settings.fetch).values() if settings.fetch else ():
+        line = ProgressLine()
+        get(Library(settings.cache_dir), preset, line.show, lambda: False)
+        line.end()
 
 
 def _open(page: gr.Blocks, settings: StudioSettings) -> str:
@@ -92,6 +111,8 @@ def hosts_of(settings: StudioSettings) -> tuple[str, ...]:
 
 def launch_options(settings: StudioSettings) -> dict[str, Any]:
     """What the page is launched with. A Space names its address by GRADIO_SERVER_NAME."""
+    if settings.mcp and importlib.util.find_spec("mcp") is None:
+        raise StudioError("The endpoints cannot be offered to agents: mcp is not installed.", "docs/api.md shows how.")
     from starlette.middleware import Middleware
 
     from studio.ui import player
@@ -115,5 +136,6 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
         "share": False,
         "max_threads": GRADIO_THREADS + settings.max_queue,
         "show_error": False,
+        "mcp_server": settings.mcp,
         "quiet": True,
     }
