@@ -59,11 +59,11 @@ class CameraRig:
                 gr.Dropdown(look.choices, value=path, label=f"View {number}", visible=path is not None, min_width=140)
                 for number, path in enumerate(chosen, 1)
             ]
-        self.plot = gr.HTML(look.plot, apply_default_css=False)
-        self.told = gr.HTML(look.told, apply_default_css=False)
         self.add = gr.UploadButton(
             "Add RealEstate10K files", file_count="multiple", file_types=[".txt"], size="sm", elem_classes="q-rig-add"
         )
+        self.plot = gr.HTML(look.plot, apply_default_css=False)
+        self.told = gr.HTML(look.told, apply_default_css=False)
 
     @property
     def words(self) -> Any:

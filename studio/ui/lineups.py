@@ -39,7 +39,7 @@ class LineupButtons:
         """`tab` is the method's, `tabs` all of the page."""
         for lineup, button in zip(self.preset.method.lineups, self.buttons, strict=True):
             press = self._presser(lineup, tab, tabs, compare)
-            outputs = [tabs, tab.alert, *compare.outputs]
+            outputs = [tabs, tab.alert, compare.form.prompt, compare.form.seeds, *compare.outputs]
             button.click(press, [tab.visitor, *tab.asked], outputs, **QUIET).then(None, None, None, js=TO_RESULT)
 
     def _presser(
@@ -53,7 +53,8 @@ class LineupButtons:
                 comparison = compare.made.start(plan, owner)
             except (ValueError, StudioError) as error:
                 return {tab.alert: stage.alert(str(error))}
-            moved = {tabs: gr.Tabs(selected="compare"), tab.alert: stage.alert("")}
-            return moved | {compare.visitor: owner} | compare.opened(comparison, owner)
+            moved = {tabs: gr.Tabs(selected="compare"), tab.alert: stage.alert(""), compare.visitor: owner}
+            asked = {compare.form.prompt: plan.brief.prompt, compare.form.seeds: str(plan.brief.seeds[0])}
+            return moved | asked | compare.opened(comparison, owner)
 
         return press

@@ -2,27 +2,27 @@
 // cameras of all views in one drawing. Every view is a path with the frustum of its first and last frame and short lines
 // that say where it looks in between. A drag or the arrow keys turn it; nothing is perspective, so lengths compare.
 const SVG = "http://www.w3.org/2000/svg";
-const MIDDLE = [0, 0, 0.4]; // between where named paths begin, (0, 0, 0), and what they look at
+const MIDDLE = [0, 0, 0.5]; // between where named paths begin, (0, 0, 0), and what they look at
 const TARGET = [0, 0, 1];
-const REACH = 0.8; // radius around MIDDLE that is always in view, so that longer paths look longer
-const FRUSTUM = 0.16; // depth, as a part of what is in view
+const REACH = 0.6; // radius around MIDDLE that is always in view, so that longer paths look longer
+const FRUSTUM = 0.2; // depth, as a part of what is in view
 const LOOKS = 4; // lines of sight on a path
 const TURN = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
 const CAMERAS_STYLE = `
 :host { display: block; }
-svg { display: block; width: 100%; aspect-ratio: 5 / 4; border: 1px solid var(--q-line-colour, #8884); border-radius: 10px;
+svg { display: block; width: 100%; aspect-ratio: 25 / 17; border: 1px solid var(--q-line-colour, #8884); border-radius: 10px;
   background: var(--q-sunk, #8882); cursor: grab; touch-action: pan-y; }
 svg:active { cursor: grabbing; }
 svg:focus-visible { outline: 2px solid var(--q-accent, #0f766e); outline-offset: 2px; }
-path, circle { fill: none; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round; }
-.ground { stroke: var(--q-line-colour, #8884); stroke-width: 1; }
+path, circle { fill: none; stroke-width: 1.1; stroke-linecap: round; stroke-linejoin: round; }
+.ground { stroke: var(--q-line-colour, #8884); stroke-width: 0.7; }
 .start { stroke: var(--q-quiet, GrayText); }
 .target { stroke: var(--q-quiet, GrayText); stroke-dasharray: 2 4; }
 .face { fill: color-mix(in srgb, var(--colour) 18%, transparent); stroke: var(--colour); }
-.way { stroke: var(--colour); stroke-width: 2.6; }
+.way { stroke: var(--colour); stroke-width: 1.8; }
 .look { stroke: var(--colour); opacity: 0.55; }
-text { font: 600 12px system-ui, sans-serif; fill: var(--q-ink, CanvasText); paint-order: stroke;
-  stroke: var(--q-sunk, Canvas); stroke-width: 4px; stroke-linejoin: round; text-anchor: middle; }
+text { font: 600 9px system-ui, sans-serif; fill: var(--q-ink, CanvasText); paint-order: stroke;
+  stroke: var(--q-sunk, Canvas); stroke-width: 3px; stroke-linejoin: round; text-anchor: middle; }
 ul { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 6px 0 0; padding: 0; list-style: none; font-size: 13px; color: var(--q-ink, CanvasText); }
 li { display: flex; align-items: center; gap: 6px; min-width: 0; overflow-wrap: anywhere; }
 i { flex: none; width: 9px; height: 9px; border-radius: 50%; background: var(--colour); }
@@ -34,9 +34,9 @@ class QuintetCameras extends HTMLElement {
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.innerHTML = `<style>${CAMERAS_STYLE}</style><svg viewBox="-125 -100 250 200" role="img" tabindex="0"></svg><ul></ul>`;
+    root.innerHTML = `<style>${CAMERAS_STYLE}</style><svg viewBox="-125 -68 250 170" role="img" tabindex="0"></svg><ul></ul>`;
     [this.paper, this.legend] = [root.querySelector("svg"), root.querySelector("ul")];
-    this.turn = [-0.65, 0.45]; // radians about the upright axis, then up
+    this.turn = [-0.5, 0.5]; // radians about the upright axis, then up
     this.paper.addEventListener("pointerdown", (event) => this.drag(event));
     this.paper.addEventListener("keydown", (event) => {
       if (!TURN[event.key]) return;
@@ -49,10 +49,10 @@ class QuintetCameras extends HTMLElement {
     this.views = JSON.parse(this.dataset.views || "[]");
     const points = this.views.flatMap((view) => view.frames.map(centre));
     const far = Math.max(REACH, ...points.map((point) => Math.hypot(...point.map((value, axis) => value - MIDDLE[axis]))));
-    this.scale = 82 / (far * 1.15);
+    this.scale = 80 / (far * 1.1);
     this.depth = FRUSTUM * far;
-    this.legend.replaceChildren(...this.views.map(entry));
-    const told = this.views.map(({ label, path, frames }) => `${label}${path ? `, ${path}` : ""}: ${told3(frames)}`);
+    this.legend.replaceChildren(...this.views.map(entry), note());
+    const told = this.views.map(({ label, path, frames }) => `${label}${path ? `, ${path}` : ""}: ${wordsOf(frames)}`);
     this.paper.setAttribute("aria-label", `Camera paths. ${told.join(". ")}. Arrow keys turn the drawing.`);
     this.draw();
   }
@@ -95,14 +95,14 @@ class QuintetCameras extends HTMLElement {
 
   draw() {
     this.paper.replaceChildren();
-    for (let at = -1; at <= 1.001; at += 0.5) {
-      const ground = (x, z) => [x, 0.6, z + 0.4];
-      this.line([ground(at, -1), ground(at, 1)], "ground");
-      this.line([ground(-1, at), ground(1, at)], "ground");
+    for (let at = -0.75; at <= 0.76; at += 0.25) {
+      const ground = (x, z) => [x, 0.3, z + 0.5];
+      this.line([ground(at, -0.75), ground(at, 0.75)], "ground");
+      this.line([ground(-0.75, at), ground(0.75, at)], "ground");
     }
     const target = document.createElementNS(SVG, "circle");
     const [x, y] = this.onPaper(TARGET);
-    for (const [name, value] of [["cx", x], ["cy", y], ["r", 7], ["class", "target"]]) target.setAttribute(name, value);
+    for (const [name, value] of [["cx", x], ["cy", y], ["r", 6], ["class", "target"]]) target.setAttribute(name, value);
     this.paper.append(target);
     for (const [index, { frames }] of this.views.entries()) {
       const colour = COLOURS[index % COLOURS.length];
@@ -129,7 +129,7 @@ class QuintetCameras extends HTMLElement {
 
   name(frame, number) {
     const made = document.createElementNS(SVG, "text");
-    const [x, y] = this.onPaper(inWorld(frame, [0, 0, -0.5 * this.depth]));
+    const [x, y] = this.onPaper(inWorld(frame, [0, 0, 1.5 * this.depth]));
     made.setAttribute("x", x);
     made.setAttribute("y", y + 4);
     made.textContent = number;
@@ -141,12 +141,18 @@ const centre = (frame) => [frame[3], frame[7], frame[11]];
 const inWorld = (frame, [x, y, z]) => [0, 4, 8].map((row) => frame[row] * x + frame[row + 1] * y + frame[row + 2] * z + frame[row + 3]);
 
 // Where a path ends, seen from where it begins, in a few words.
-function told3(frames) {
+function wordsOf(frames) {
   const [from, to] = [centre(frames[0]), centre(frames[frames.length - 1])];
   const moved = to.map((value, axis) => value - from[axis]);
   const words = [["right", "left"], ["down", "up"], ["ahead", "back"]];
   const found = moved.map((value, axis) => Math.abs(value) > 0.02 && `${Math.abs(value).toFixed(2)} ${words[axis][value > 0 ? 0 : 1]}`);
   return found.filter(Boolean).join(", ") || "stays in its place";
+}
+
+function note() {
+  const made = document.createElement("li");
+  made.append(Object.assign(document.createElement("span"), { textContent: "Grey: the first frame. Dashed: what named paths look at." }));
+  return made;
 }
 
 function entry({ label, path }, index) {
