@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 REPOSITORY = Path(__file__).resolve().parents[1]  # where relative paths of weights begin
 Number = int | float
+LARGEST = 1e300  # of any number; what is no number is not smaller
 FieldKind = Literal["text", "number", "slider", "choice", "switch", "image", "camera_path"]
 
 
@@ -148,8 +148,8 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
         if info.max_length and len(value) > info.max_length:
             raise ValueError(f"{label} has {len(value):,} characters; at most {info.max_length:,} fit. Shorten it.")
     elif info.kind in ("number", "slider"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{label} must be a number, got {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
+            raise ValueError(f"{label} must be a number, got {value!r:.40}.")
         low, high = info.minimum, info.maximum
         if (low is not None and value < low) or (high is not None and value > high):
             span = f"between {low:g} and {high:g}" if low is not None and high is not None else (

@@ -189,7 +189,7 @@ def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]
     if not isinstance(head, dict) or head.get("studio") != "quintet" or not isinstance(head.get("members"), list):
         raise BundleError("This zip holds no comparison.", "Choose a bundle saved by Quintet.")
     if head.get("format") != FORMAT:
-        raise BundleError(f"This bundle has format {head.get('format')!r}; this studio reads {FORMAT}.")
+        raise BundleError(f"This bundle has format {head.get('format')!r:.40}; this studio reads {FORMAT}.")
     return head, content
 
 

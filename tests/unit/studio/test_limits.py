@@ -55,6 +55,12 @@ def test_what_is_within_the_limits_passes(limits, asked):
     limits.check(NO_RECIPE, asked)
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), float("inf"), float("nan"), None, True])
+def test_what_is_no_number_or_beyond_all_numbers_is_refused_in_words(number):
+    with pytest.raises(ValueError, match="must be a number, got"):
+        CvdRequest("a", guidance_scale=number)
+
+
 def test_the_queue_refuses_what_is_too_large_before_it_waits(preset, ask):
     jobs = JobQueue(ByHand(), limits=Limits(steps=3))
     try:
