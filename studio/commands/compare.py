@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from studio.commands import FAILED, SETTINGS_ARE_FLAGS, load
 from studio.commands.printer import Printer
 from studio.events import TERMINAL, Failed, request_values
-from studio.presets import Preset, did_you_mean
+from studio.presets import Preset
 from studio.settings import StudioSettings
 
 if TYPE_CHECKING:
-    from studio.compare import Axis, Brief, Comparison, Comparisons, Plan, Variant
+    from studio.compare import Comparison, Comparisons, Plan
     from studio.compare.numbers import ClipScores
     from studio.history import History
     from studio.jobs import JobQueue
@@ -72,39 +72,22 @@ def run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _plan(arguments: argparse.Namespace, presets: Mapping[str, Preset], history: History) -> Plan:
-    from studio.compare import METHOD, ONE, Axis, Brief, Costs, make_plan, parse_axis, variants, weights_here
+    from studio.compare import Brief, Costs, variants
+    from studio.compare.by_name import plan_by_name, whole_fits
 
     brief = Brief(
         arguments.prompt, arguments.negative_prompt, tuple(dict.fromkeys(arguments.seeds)), arguments.person,
         arguments.subject, arguments.cameras,
     )  # fmt: skip
     known = variants(presets.values())
-    chosen = arguments.methods or _able(known, brief)
-    for key in chosen:
-        if key not in known:
-            raise ValueError(f"There is no method {key!r}. {did_you_mean(key, known)}")
-    columns: Axis = ONE
-    if arguments.columns:
-        name, equals, words = arguments.columns.partition("=")
-        if not equals:
-            raise ValueError(f"--columns must have the form FIELD=VALUES, got {arguments.columns!r}.")
-        columns = parse_axis(name, words, [known[key] for key in chosen])
-    rows = Axis(METHOD, tuple(dict.fromkeys(chosen)))
-    return make_plan(brief, known, rows, columns, chosen[0], weights_here, Costs(history))
-
-
-def _able(known: Mapping[str, Variant], brief: Brief) -> list[str]:
-    """Every method, whole, that can take the brief; the others are named with their reason."""
-    from studio.compare import fits, weights_here
-
-    found = fits((variant for variant in known.values() if not variant.ablation), brief, weights_here)
-    for key, fit in found.items():
-        if not fit.possible:
-            print(f"left out: {key}: {fit.reason}", file=sys.stderr)
-    able = [key for key, fit in found.items() if fit.possible]
-    if not able:
-        raise ValueError("No method can take this brief. Give what the lines above ask for.")
-    return able
+    field, equals, values = arguments.columns.partition("=")
+    if arguments.columns and not equals:
+        raise ValueError(f"--columns must have the form FIELD=VALUES, got {arguments.columns!r}.")
+    if not arguments.methods:
+        for key, fit in whole_fits(known, brief).items():
+            if not fit.possible:
+                print(f"left out: {key}: {fit.reason}", file=sys.stderr)
+    return plan_by_name(known, brief, arguments.methods, field, values, Costs(history))
 
 
 def _show(plan: Plan) -> int:

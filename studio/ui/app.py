@@ -14,6 +14,8 @@ from studio.history import History
 from studio.jobs import JobQueue
 from studio.presets import Preset
 from studio.settings import StudioSettings
+from studio.ui.api import add_api
+from studio.ui.api.endpoints import Endpoints
 from studio.ui.compare_tab import CompareTab
 from studio.ui.gallery_tab import GalleryTab
 from studio.ui.inspect_tab import InspectTab
@@ -37,7 +39,10 @@ def build_app(
     executor: Executor | None = None,
     certificates: Path = DEFAULT_CERTIFICATES,
 ) -> gr.Blocks:
-    """The page over these presets. Nothing is computed here: jobs go to the queue."""
+    """The page over these presets. Nothing is computed here: jobs go to the queue.
+
+    With an `executor` the page shows its memory and may empty it: for a page that no stranger reaches.
+    """
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS)
@@ -63,6 +68,7 @@ def build_app(
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)
         for picture in next(iter(methods.values())).pictures:
             picture.look_after(known)
+        add_api(Endpoints(presets, jobs, compare.made, compare.costs, compare.numbers, certificates))
     return page
 
 

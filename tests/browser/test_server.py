@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import urllib.error
@@ -33,6 +34,8 @@ def test_files_beside_the_results_are_not_served(studio, file):
         urllib.request.urlopen(f"{studio.address}/gradio_api/file={studio.outputs / file}")
 
 
-def test_no_handler_is_offered_as_an_api(studio):
+def test_programs_are_offered_these_endpoints_and_no_handler_of_the_page(studio):
     with urllib.request.urlopen(f"{studio.address}/gradio_api/info") as answer:
-        assert answer.read() == b'{"named_endpoints":{},"unnamed_endpoints":{}}'
+        offered = json.load(answer)
+    assert set(offered["named_endpoints"]) == {"/presets", "/generate", "/compare", "/metrics", "/inspect"}
+    assert offered["unnamed_endpoints"] == {}
