@@ -13,6 +13,7 @@ from studio.compare import Comparison, Comparisons, bundle
 from studio.history import History
 from studio.ui import offline
 from studio.ui.media import file_url
+from studio.ui.uploads import OneFileButton
 
 NAME = "quintet-comparison.zip"
 
@@ -25,7 +26,7 @@ class BundleBox:
         with gr.Accordion("Save or open", open=False):
             with gr.Row(elem_classes="q-after"):
                 self.save = gr.Button("Save as a bundle", size="sm")
-                self.load = gr.UploadButton("Open a bundle", size="sm", file_types=[".zip"], file_count="single")
+                self.load = OneFileButton("Open a bundle", size="sm", file_types=[".zip"], file_count="single")
             self.pictures = gr.Checkbox(False, label="With the pictures of person and subject")
             self.said = gr.HTML("", apply_default_css=False)
 

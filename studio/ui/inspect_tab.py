@@ -17,6 +17,7 @@ from studio.provenance import Findings
 from studio.provenance.report import lines, summary
 from studio.ui.media import cached
 from studio.ui.method_tab import MethodTab
+from studio.ui.uploads import OneFile
 
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 READERS = 2  # files decoded at one time; others wait
@@ -34,7 +35,7 @@ class InspectTab:
         self.presets, self.certificates = presets, certificates
         with gr.Tab("Inspect", id="inspect") as self.tab, gr.Column(elem_classes="q-inspect"):
             gr.HTML(ABOUT, apply_default_css=False)
-            self.file = gr.File(label="Video or picture", file_count="single", type="filepath", height=140)
+            self.file = OneFile(label="Video or picture", file_count="single", type="filepath", height=140)
             self.found = gr.HTML("", apply_default_css=False)
             self.settings = gr.State(None)
             with gr.Row(elem_classes="q-actions"):
