@@ -25,12 +25,12 @@ def epipolar_links(clips: Sequence[Path]) -> Links | None:
         for other in range(index + 1, len(clips)):
             if not cameras[index] or len(cameras[index]) != len(cameras[other]) or not same_job(first, clips[other]):
                 continue
-            there, back = _between(cameras[index], cameras[other])
+            there, back = between(cameras[index], cameras[other])
             found[index][other], found[other][index] = there, back
     return found if any(pair for row in found for pair in row) else None
 
 
-def _between(cameras: Sequence[Camera], others: Sequence[Camera]) -> list[list[dict[str, Any]] | None]:
+def between(cameras: Sequence[Camera], others: Sequence[Camera]) -> list[list[dict[str, Any]] | None]:
     """From the first to the second, and back. A pose that cannot be inverted links nothing."""
     import numpy as np
 
