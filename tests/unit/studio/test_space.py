@@ -261,8 +261,12 @@ def test_a_copy_of_the_tracked_files_starts(kind, tmp_path):
     files.copy(ROOT, files.for_space(files.tracked(ROOT)), tmp_path)
     found = checks.trial(tmp_path, kind, kind)
     assert found.passed, found.problems
-    shutil.rmtree(tmp_path / ("models/pocket" if kind == "zerogpu" else "presets"))
-    assert not checks.trial(tmp_path, kind, kind).passed
+
+
+def test_a_copy_that_lacks_a_file_does_not_start(tmp_path):
+    files.copy(ROOT, ["app.py", "models/__init__.py", "studio/__init__.py"], tmp_path)
+    found = checks.trial(tmp_path, "page", "opens without GPU")
+    assert not found.passed and "studio.space" in found.problems[0]
 
 
 def test_a_trial_finds_no_library_spaces():
