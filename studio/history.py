@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -68,10 +69,7 @@ class History:
                 "Choose an output folder you can write to.",
             ) from error
         except sqlite3.DatabaseError:
-            aside = _move_aside(path)
-            self.notice = f"The history was damaged. It is kept as {aside.name}, and a new one was begun."
-            logger.warning(self.notice)
-            self._database = _open(path)
+            self._begin_anew()
         self._fail_unfinished()
 
     def add(self, job: Job) -> None:
@@ -151,13 +149,32 @@ class History:
         )
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        with self._lock, self._database:
-            self._database.execute(statement, values)
+        self._execute(statement, values)
 
     def _read(self, where: str, values: tuple[Any, ...]) -> list[Entry]:
+        return [_entry(row) for row in self._execute(f"SELECT {COLUMNS} FROM jobs {where}", values)]
+
+    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Run a statement; once more in a new file when the old one turns out to be damaged."""
         with self._lock:
-            rows = self._database.execute(f"SELECT {COLUMNS} FROM jobs {where}", values).fetchall()
-        return [_entry(row) for row in rows]
+            try:
+                with self._database:
+                    return self._database.execute(statement, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:  # its children: a full disk, a lock, a closed database
+                    raise
+                with contextlib.suppress(sqlite3.Error):
+                    self._database.close()
+                self._begin_anew()
+                with self._database:
+                    return self._database.execute(statement, values).fetchall()
+
+    def _begin_anew(self) -> None:
+        """Put a damaged file aside and open a new one."""
+        aside = _move_aside(self.path)
+        self.notice = f"The history was damaged. It is kept as {aside.name}, and a new one was begun."
+        logger.warning(self.notice)
+        self._database = _open(self.path)
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -128,10 +128,11 @@ class Trial:
     def lost(self) -> int:
         """Videos that were ready and are not on disk, whole, any more."""
         import av
+        from av.error import FFmpegError
 
         whole = 0
         for path in self.outputs.glob("*.mp4"):
-            with contextlib.suppress(av.error.FFmpegError), av.open(str(path)) as container:
+            with contextlib.suppress(FFmpegError), av.open(str(path)) as container:
                 whole += sum(1 for _ in container.decode(video=0)) > 0
         return max(0, self.finished - whole)
 

@@ -74,6 +74,19 @@ def test_a_damaged_file_is_moved_aside_with_a_notice(path, preset, damage):
     reopened.close()
 
 
+def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_and_work_goes_on(path, preset):
+    history = History(path)
+    for id in map(str, range(200)):
+        history.add(make(preset, id))
+    database = history._database
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    database.execute("PRAGMA shrink_memory").fetchall()  # or it would go on from what it remembers
+    history.add(make(preset, "new"))
+    assert [entry.id for entry in history.entries("ann")] == ["new"] and "damaged" in history.notice
+    history.close()
+
+
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudioError, match="cannot be made"):
