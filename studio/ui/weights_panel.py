@@ -95,7 +95,7 @@ class WeightsPanel:
 def describe(status: Status, allowed: bool, published: Path) -> str:
     """The parts as a table, with what each licence asks; the command where the page may not download.
 
-    `published`: the folder for files from a browser.
+    `published`: the folder for files from a browser, told to those who may download.
     """
     missing = status.to_fetch
     size = f"{in_bytes(status.bytes_to_fetch)} are" if status.bytes_to_fetch else "They are"
@@ -105,7 +105,8 @@ def describe(status: Status, allowed: bool, published: Path) -> str:
     for part in missing:
         if part.by_hand:
             name = escape(part.need.place.partition(":")[2].partition("#")[0])
-            lines.append(f"<p>{name} can only be fetched in a browser. Put it in {escape(str(published))} first.</p>")
+            place = f" Put it in {escape(str(published))} first." if allowed else ""  # a path is not for strangers
+            lines.append(f"<p>{name} can only be fetched in a browser.{place}</p>")
     lost = escape(", ".join(status.missing))
     lines += [f"<p>{lost}: published by no one. Train it, or put your own there.</p>"] if lost else []
     if not allowed:
