@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from models.method import Clip, request_fields
+from studio.cameras import clip_cameras
 from studio.compare.brief import role_of
 from studio.compare.record import CellState
 from studio.events import StudioError
@@ -36,8 +37,6 @@ class Asked:
 
     paths: tuple[Path, ...]
     facts: tuple[tuple[str, Any], ...]
-    method: str = ""
-    request: tuple[tuple[str, Any], ...] = ()  # for the cameras that were asked for
 
 
 class Numbers:
@@ -113,8 +112,7 @@ def asked_of(state: CellState, presets: Mapping[str, Preset]) -> Asked | None:
             facts["face" if role == "person" else "subject"] = Path(value)
     with contextlib.suppress(ValueError):
         facts["peak_memory_mb"] = read_settings(state.paths[0]).get("peak_memory_mb")
-    method = state.member.preset.partition("/")[0]
-    return Asked(state.paths, tuple(facts.items()), method, tuple(state.member.request.items()))
+    return Asked(state.paths, tuple(facts.items()))
 
 
 def written(measured: Mapping[str, list[ClipScores] | None]) -> dict[str, list[dict[str, Any]]]:
@@ -132,8 +130,7 @@ def measure_files(asked: Asked) -> list[ClipScores]:
     from studio.metrics.asked_cameras import asked_cameras
 
     clips = [_read(path) for path in asked.paths]
-    cameras = asked_cameras(asked.method, dict(asked.request), clips)
-    scores = measure(clips, Facts(**dict(asked.facts), **cameras))
+    scores = measure(clips, Facts(**dict(asked.facts), **asked_cameras(clips)))
     each = len(scores) // len(clips)
     return [{score.metric: score for score in scores[i * each : (i + 1) * each]} for i in range(len(clips))]
 
@@ -142,7 +139,7 @@ def _read(path: Path) -> Clip:
     import numpy as np
 
     frames, fps = read_frames(path)
-    return Clip(np.stack(frames), fps, path.stem)
+    return Clip(np.stack(frames), fps, path.stem, clip_cameras(path))
 
 
 def _settle() -> None:
