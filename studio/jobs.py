@@ -5,7 +5,9 @@ Threads only; neither gradio nor torch. The page holds a job id and nothing else
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
+import functools
 import itertools
 import logging
 import secrets
@@ -64,6 +66,7 @@ class Job:
         self.request: Request = spec.request
         self.created = time.time()
         self.spec = spec
+        self.asked_in = contextvars.copy_context()  # a lent GPU is counted to the visitor whose request asked for it
         self._events: list[Event] = []
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -221,9 +224,11 @@ class JobQueue:
     def _run(self, job: Job) -> None:
         job.emit(Started())
         try:
-            self._executor.run(job.spec, lambda event: self._pass_on(job, event), job.stop_requested)
+            emit = functools.partial(self._pass_on, job)
+            job.asked_in.run(self._executor.run, job.spec, emit, job.stop_requested)
         except Exception:
             logger.exception("the executor failed on job %s", job.id)
+        job.asked_in = contextvars.Context()  # nothing of the visitor's request is kept
         if not job.done:
             self._end(job, Failed("The job ended without a result.", "Generate it again; the log has the details."))
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from models.method import Recipe
-from studio.events import TERMINAL, Event, JobSpec, Stopped
+from studio.events import TERMINAL, Event, Failed, JobSpec, Stopped
 from studio.executors import Cancelled, Emit
 from studio.executors.inline import InlineExecutor
 from studio.settings import StudioSettings
@@ -57,6 +57,12 @@ class ZeroGpuExecutor(InlineExecutor):
                     emit(Stopped())
                     return
                 emit(event)
+        except Exception as error:
+            refusal = getattr(error, "message", None)  # quota and waiting, worded by the library for the visitor
+            if not isinstance(refusal, str):
+                raise
+            logger.info("no GPU was lent: %s", refusal)
+            emit(Failed(refusal, "The limits are those of the place that lends the GPU."))
         finally:
             self._busy = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from models.method import Clip, Component, OnStep, Recipe, Step
-from studio.events import Finished, JobSpec, Loading, Progress, Stopped
+from studio.events import Failed, Finished, JobSpec, Loading, Progress, Stopped
 from studio.executors.zerogpu import LONGEST, SHORTEST, ZeroGpuExecutor, expected_seconds
 from studio.space.emulated import Spaces
 from tests.unit.studio.tiny_networks import TOKENS, save_tower
@@ -103,3 +104,19 @@ def test_the_time_asked_for_grows_with_the_video_and_stays_within_bounds(preset,
     assert SHORTEST <= expected_seconds(spec(9, 10)) < expected_seconds(spec(49, 50)) <= LONGEST
     assert expected_seconds(spec(49, 1000)) == LONGEST
     assert expected_seconds(JobSpec("j", "p", "m", ask(), preset.recipe)) == SHORTEST
+
+
+class GpuRefused(Exception):
+    """As the library words it: Gradio's error, with its sentence in `message`."""
+
+    message = "You have exceeded your free ZeroGPU quota (60s requested vs. 12s left)."
+
+
+def test_a_refused_gpu_is_told_in_the_library_s_words(executor, ask, tmp_path):
+    def refuse(spec: JobSpec) -> Iterator[Any]:
+        raise GpuRefused
+        yield
+
+    executor._call = refuse
+    events = run(executor, recipe_over(tmp_path / "tower"), ask())
+    assert isinstance(events[-1], Failed) and "12s left" in events[-1].message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import queue
 import threading
@@ -13,6 +14,7 @@ from studio.history import History
 from studio.jobs import JobQueue, QueueFull
 
 PATIENCE = 10.0
+WHO = contextvars.ContextVar("who")
 
 
 class ByHand:
@@ -227,3 +229,25 @@ def test_closing_stops_every_job_and_refuses_new_ones(executor, history, preset)
 def test_ids_cannot_be_guessed(jobs, preset):
     ids = {jobs.submit(preset, preset.request, "ann").id for _ in range(3)}
     assert len(ids) == 3 and all(len(id) >= 20 for id in ids)
+
+
+def test_a_job_runs_in_the_context_of_whoever_asked_for_it(history, preset):
+    seen = []
+
+    class Noting(ByHand):
+        def run(self, spec, emit, cancelled):
+            seen.append(WHO.get("nobody"))
+            super().run(spec, emit, cancelled)
+
+    executor = Noting()
+    jobs = JobQueue(executor, history)
+    asked = []
+    for name in ("ann", "bob"):
+        context = contextvars.copy_context()
+        context.run(WHO.set, name)
+        asked.append(context.run(jobs.submit, preset, preset.request, name))
+        executor.events.put(DONE)
+    for job in asked:
+        assert list(job.events())[-1] == DONE
+    jobs.close()
+    assert seen == ["ann", "bob"] and not any(list(job.asked_in) for job in asked)
