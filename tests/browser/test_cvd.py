@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.method import Camera
+from studio.cameras import clip_cameras
 from studio.ui.player.epipolar import between
 from tests.browser.steps import Tab
-from tests.browser.studio import ROOT, made
+from tests.browser.studio import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WEIGHTS = ROOT / "models/pocket/weights/cvd"
@@ -59,12 +59,9 @@ def test_paths_are_seen_before_and_a_point_of_one_view_shows_its_lines_in_the_ot
     first = tab.stage.locator("figure canvas").first
     box = first.bounding_box()
     first.click(position={"x": MARK[0] * box["width"], "y": MARK[1] * box["height"]})
-    tab.stage.get_by_text("The point of View 1 lies on these lines in the other views.").wait_for()
+    tab.stage.locator(".hint", has_text="The point of View 1 lies on these lines in the other views.").wait_for()
 
-    last = [
-        tuple(Camera(**camera) for camera in settings["cameras"][-1:])
-        for settings, _ in made(pocket_studio, "cvd")[-2:]
-    ]
+    last = [clip_cameras(path)[-1:] for path in sorted(pocket_studio.outputs.glob("cvd-*.mp4"))[-2:]]
     there, _ = between(*last)
     a, b, c = np.array(there[0]["line"]).reshape(3, 3) @ [*MARK, 1]
     on_line = [(u, -(a * u + c) / b) for u in (0.3, 0.5, 0.7)]
@@ -76,4 +73,4 @@ def test_paths_are_seen_before_and_a_point_of_one_view_shows_its_lines_in_the_ot
     beside = page.evaluate(PIXELS, [1, [(u, v - 0.1) for u, v in on_line]])
     assert (np.abs(np.array(beside) - COLOUR).max(1) > 24).all()
     tab.stage.get_by_role("button", name="Clear the point").click()
-    tab.stage.get_by_text("Pause and click a point").wait_for()
+    tab.stage.locator(".hint", has_text="Pause and click a point").wait_for()
