@@ -25,7 +25,7 @@ PIXELS = """([index, places]) => {
 
 @pytest.fixture
 def tab(request) -> Tab:
-    if not any(WEIGHTS.glob("*/*.safetensors")):
+    if not any(WEIGHTS.rglob("*.safetensors")):
         pytest.skip("the pocket weights of CVD are not in this checkout")
     return request.getfixturevalue("pocket_tab")("CVD", steps=2)
 

@@ -13,7 +13,7 @@ WEIGHTS = ROOT / "models/pocket/weights/mcm"
 
 @pytest.fixture
 def tab(request) -> Tab:
-    if not any(WEIGHTS.glob("*/*.safetensors")):
+    if not any(WEIGHTS.rglob("*.safetensors")):
         pytest.skip("the pocket weights of MCM are not in this checkout")
     return request.getfixturevalue("pocket_tab")("MCM")
 
