@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
-from urllib.parse import quote
 
 from gradio import FileData
 
@@ -182,15 +181,12 @@ def inspected(findings: Findings) -> Inspected:
 
 
 def files(paths: Sequence[Path]) -> list[FileData]:
-    """Copies in Gradio's cache, from where a client may load them; those that are gone are left out."""
+    """Copies in Gradio's cache, from where a client may load them; those that are gone are left out.
+
+    As plain values: Gradio gives an address to those alone.
+    """
     copies = [(path, cached(path)) for path in paths]
-    return [
-        FileData(
-            path=copy, url=f"/gradio_api/file={quote(copy)}", orig_name=path.name
-        )  # agents are given the url as is
-        for path, copy in copies
-        if copy
-    ]
+    return [FileData(path=copy, orig_name=path.name).model_dump() for path, copy in copies if copy]  # type: ignore[misc]
 
 
 def _settings(values: Mapping[str, Any], request: type) -> dict[str, Any]:
