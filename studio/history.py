@@ -82,19 +82,24 @@ class History:
         )
 
     def finish(self, job: Job, event: Event) -> None:
-        """Record how a job ended."""
-        if isinstance(event, Finished):
-            paths = json.dumps([str(path) for path in event.paths])
-            self._write(
-                "UPDATE jobs SET state='finished', paths=?, poster=?, seconds=? WHERE id=?",
-                (paths, str(event.poster), event.seconds, job.id),
-            )
-        elif isinstance(event, Failed):
-            self._write(
-                "UPDATE jobs SET state='failed', message=?, advice=? WHERE id=?", (event.message, event.advice, job.id)
-            )
-        elif isinstance(event, Stopped):
-            self._write("UPDATE jobs SET state='stopped' WHERE id=?", (job.id,))
+        """Record how a job ended, also when its beginning stood in a file that was put aside since."""
+        for _ in range(2):
+            if isinstance(event, Finished):
+                paths = json.dumps([str(path) for path in event.paths])
+                self._write(
+                    "UPDATE jobs SET state='finished', paths=?, poster=?, seconds=? WHERE id=?",
+                    (paths, str(event.poster), event.seconds, job.id),
+                )
+            elif isinstance(event, Failed):
+                self._write(
+                    "UPDATE jobs SET state='failed', message=?, advice=? WHERE id=?",
+                    (event.message, event.advice, job.id),
+                )
+            elif isinstance(event, Stopped):
+                self._write("UPDATE jobs SET state='stopped' WHERE id=?", (job.id,))
+            if self.entry(job.id, job.owner) is not None:
+                return
+            self.add(job)
 
     def entries(
         self, owner: str, limit: int = 50, state: str | None = None, before: float | None = None,

@@ -82,8 +82,10 @@ def test_a_file_that_is_damaged_while_it_is_open_is_moved_aside_and_work_goes_on
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     path.write_bytes(b"\xff" * path.stat().st_size)
     database.execute("PRAGMA shrink_memory").fetchall()  # or it would go on from what it remembers
-    history.add(make(preset, "new"))
-    assert [entry.id for entry in history.entries("ann")] == ["new"] and "damaged" in history.notice
+    job = make(preset, "7")  # it began before the damage
+    history.finish(job, Finished((path,), path, 1.0))
+    assert "damaged" in history.notice
+    assert [(entry.id, entry.state) for entry in history.entries("ann")] == [("7", "finished")]
     history.close()
 
 
