@@ -6,6 +6,7 @@ import contextvars
 import dataclasses
 import queue
 import threading
+from typing import Any
 
 import pytest
 
@@ -239,7 +240,7 @@ def test_a_job_runs_in_the_context_of_whoever_asked_for_it(history, preset):
             seen.append(WHO.get("nobody"))
             super().run(spec, emit, cancelled)
 
-    executor = Noting()
+    executor: Any = Noting()
     jobs = JobQueue(executor, history)
     asked = []
     for name in ("ann", "bob"):
