@@ -39,9 +39,9 @@ WEIGHTS = Path("models/pocket/weights/mcm")
 VIDEOS = 1500  # clips of the poor video set; pictures come from the scenes after them
 RANK = 16
 GUIDANCE = (2.0, 4.0)  # w of cond + w (cond - uncond), about what the base is sampled with
-SHARED = {"rank": RANK, "learning_rate": 6e-4, "discriminator_learning_rate": 1e-3, "guidance": GUIDANCE}
+SHARED = {"rank": RANK, "learning_rate": 8e-5, "discriminator_learning_rate": 1e-3, "guidance": GUIDANCE}
 SETTINGS = {
-    "mcm": McmTraining(**SHARED, representation_learning_rate=1e-5, adversarial_weight=0.1),
+    "mcm": McmTraining(**SHARED, representation_learning_rate=1e-5, adversarial_weight=0.02),
     "plain": McmTraining(**SHARED, representation="raw", simulated_share=0.0, adversarial_weight=0.0),
 }
 
