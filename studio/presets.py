@@ -31,11 +31,11 @@ EXAMPLE_KEYS = ("title", "request", "video")
 
 @dataclass(frozen=True)
 class Example:
-    """A starting point to click on; `video` is its recorded result, if there is one."""
+    """A starting point to click on; `videos` are its recorded result, several where one scene has several views."""
 
     title: str
     request: Request
-    video: Path | None = None
+    videos: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,13 +180,14 @@ def _listed(value: Any, place: str) -> list[Any]:
 
 def _example(entry: Any, request: Request, file: Path, place: str) -> Example:
     _check_keys(entry, EXAMPLE_KEYS, place)
-    video = entry.get("video")
-    path = file.parent / video if video else None
-    if path is not None and not path.is_file():
-        raise ValueError(f"{place}: video: there is no file {path}.")
+    named = entry.get("video") or []
+    videos = tuple(file.parent / str(name) for name in (named if isinstance(named, list) else [named]))
+    for path in videos:
+        if not path.is_file():
+            raise ValueError(f"{place}: video: there is no file {path}.")
     asked = placed(type(request), entry.get("request") or {}, file.parent)
     changed = request_with(request, asked, f"{place}: request")
-    return Example(entry.get("title") or "", changed, path)
+    return Example(entry.get("title") or "", changed, videos)
 
 
 def placed(request: type[Request], values: Any, folder: Path) -> Any:

@@ -33,9 +33,9 @@ def opening_request(preset: Preset) -> Request:
 
 
 def shown(method: Method, example: Example) -> Moment:
-    if example.video is None:
+    if not example.videos:
         return Moment("idle", stage.words("Not recorded", "Press Generate to make this one."))
-    return recorded(method, (example.video,), None, request_values(example.request), None, badge="Recorded")
+    return recorded(method, example.videos, None, request_values(example.request), None, badge="Recorded")
 
 
 def example_named(preset: Preset, id: object) -> Example | None:
@@ -45,12 +45,12 @@ def example_named(preset: Preset, id: object) -> Example | None:
 
 
 def _first_recorded(preset: Preset) -> Example | None:
-    return next((example for example in preset.examples if example.video), None)
+    return next((example for example in preset.examples if example.videos), None)
 
 
 def _card(index: int, example: Example) -> str:
     title = example.title or str(getattr(example.request, "prompt", "Example"))
-    picture = thumbnail(file_url(example.video))
+    picture = thumbnail(file_url(example.videos[0]) if example.videos else None)
     return (
         f'<button type="button" class="q-card" data-action="example" data-id="{index}">'
         f"{picture}<span>{escape(title)}</span></button>"

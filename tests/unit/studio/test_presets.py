@@ -37,6 +37,14 @@ def test_a_preset_is_a_complete_valid_request(preset):
     assert preset.recipe.method == "sketch"
 
 
+def test_an_example_may_have_a_video_or_several_views(tmp_path):
+    file = write(tmp_path, GOOD + "examples: [{video: one.mp4}, {video: [one.mp4, two.mp4]}, {title: none}]\n")
+    for name in ("one.mp4", "two.mp4"):
+        (file.parent / name).touch()
+    examples = load_presets(tmp_path, PACKAGES)["sketch/pocket"].examples
+    assert [len(example.videos) for example in examples] == [1, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
