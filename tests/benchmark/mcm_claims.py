@@ -30,7 +30,7 @@ from models.common.animatediff.prompts import encode_prompts
 from models.mcm.adapter import merge_adapter
 from models.mcm.sampler import sample_student, sample_teacher, student_scheduler, teacher_scheduler
 from models.pocket.judge import load_judge
-from models.pocket.recipes.mcm import WEIGHTS, Base
+from models.pocket.recipes.mcm import ADAPTERS, Base
 from models.pocket.recipes.poor_videos import poor_copy
 from models.pocket.recipes.training import autocast
 from models.pocket.world import Scene, caption, render_clip
@@ -88,9 +88,8 @@ def network(kind: str) -> Any:
     """The UNet of an arm."""
     from models.pocket.recipes.animatediff_vae import WEIGHTS as BASE
 
-    folder = WEIGHTS / "unet" if kind == "mcm" else BASE / "unet"
-    unet: Any = UNetMotionModel.from_pretrained(str(folder), dtype=torch.float32)
-    return (merge_adapter(unet, WEIGHTS / "plain_adapter") if kind == "plain" else unet).eval()
+    unet: Any = UNetMotionModel.from_pretrained(str(BASE / "unet"), dtype=torch.float32)
+    return (merge_adapter(unet, ADAPTERS[kind]) if kind in ADAPTERS else unet).eval()
 
 
 def main() -> None:
@@ -100,7 +99,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write the clips of the first scenes, unpicked, four steps each")
     options = parser.parse_args()
     scenes = scenes_of("solids", options.cases // 2, "test") + scenes_of("people", options.cases // 2, "test")
-    kinds = ["mcm", "plain", "ddim", "dpm"] if (WEIGHTS / "plain_adapter").exists() else ["mcm", "ddim", "dpm"]
+    kinds = ["mcm", "plain", "ddim", "dpm"] if ADAPTERS["plain"].exists() else ["mcm", "ddim", "dpm"]
     arms = [Arm(kind, steps) for steps in options.steps for kind in kinds]
     arms += [Arm("ddim", 25), Arm("renders"), Arm("poor renders")]
     judge = load_judge()

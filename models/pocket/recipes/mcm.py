@@ -35,7 +35,7 @@ from models.pocket.recipes.poor_videos import poor_copy
 from models.pocket.recipes.training import Rank, Run, autocast, launch, set_learning_rate, trapezoid
 from models.pocket.world import caption, sample_scene
 
-WEIGHTS = Path("models/pocket/weights/mcm")
+ADAPTERS = {"mcm": Path("models/pocket/weights/mcm/adapter"), "plain": STATE / "mcm_plain/adapter"}
 VIDEOS = 1500  # clips of the poor video set; pictures come from the scenes after them
 RANK = 16
 GUIDANCE = (2.0, 4.0)  # w of cond + w (cond - uncond), about what the base is sampled with
@@ -156,7 +156,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
 
 def export(trainer: MotionConsistencyTrainer, stage: str, run: Run) -> None:
     """The adapter in the released layout."""
-    folder = WEIGHTS / ("adapter" if stage == "mcm" else "plain_adapter")
+    folder = ADAPTERS[stage]
     trainer.adapter.half().save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
     (folder / "training.json").write_text(json.dumps({"recipe": f"mcm {stage}", "clips": run.samples}) + "\n")

@@ -19,7 +19,7 @@ FRESH = 500_000  # seeds used nowhere else
 def test_weights_fit_a_plain_git_repository() -> None:
     sizes = {path: path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()}
     assert max(sizes.values()) < 9e6, max(sizes, key=lambda path: sizes[path])
-    assert sum(sizes.values()) < 40e6
+    assert sum(sizes.values()) < 55e6  # with everything else the tree stays under 60 MB
 
 
 @pytest.mark.parametrize(("people", "least"), [(0.0, 34.0), (1.0, 31.0)], ids=["solids", "people"])
