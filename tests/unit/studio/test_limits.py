@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from models.cvd.config import CvdRequest
 from models.echovideo.config import EchoVideoRequest
 from models.mcm.config import McmRequest
-from models.method import Recipe, Request
+from models.method import Recipe, Request, number
 from studio.jobs import JobQueue, QueueFull
 from studio.limits import Limits
 from tests.unit.studio.test_jobs import ByHand, reach, started
@@ -55,10 +56,17 @@ def test_what_is_within_the_limits_passes(limits, asked):
     limits.check(NO_RECIPE, asked)
 
 
-@pytest.mark.parametrize("number", [10**400, -(10**400), float("inf"), float("nan"), None, True])
-def test_what_is_no_number_or_beyond_all_numbers_is_refused_in_words(number):
+@dataclass
+class Asked(Request):
+    """With a field that takes anything, so that only the request itself can refuse it."""
+
+    amount: Any = number(1.0, "How much.", label="Amount")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), None, True])
+def test_what_is_no_number_or_beyond_all_numbers_is_refused_in_words(value):
     with pytest.raises(ValueError, match="must be a number, got"):
-        CvdRequest("a", guidance_scale=number)
+        Asked(value)
 
 
 def test_the_queue_refuses_what_is_too_large_before_it_waits(preset, ask):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from studio import cli
+from studio.commands import BAD_INPUT, FAILED
 from studio.weights import hub_cache
 from studio.weights.transfer import CHUNK_BYTES
 from tests.unit.studio.weights_shop import BIG, NETWORK, Shop, network_files
@@ -124,13 +125,13 @@ def test_a_full_disk_ends_with_a_sentence_and_keeps_what_arrived(shop: Shop, sta
 
     process = start("get", "parcel/full", "--accept-licence", preexec_fn=small_files)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == cli.BAD_INPUT and "The disk is full" in errors and "Traceback" not in errors
+    assert process.returncode == BAD_INPUT and "The disk is full" in errors and "Traceback" not in errors
     (partial,) = partials(shop)
     assert 0 < partial.stat().st_size <= HALF
 
 
 def test_nothing_is_fetched_without_a_yes(shop: Shop, environment, monkeypatch, capsys):
-    assert run(monkeypatch, environment, "get", "parcel/full") == cli.BAD_INPUT
+    assert run(monkeypatch, environment, "get", "parcel/full") == BAD_INPUT
     said = capsys.readouterr()
     assert "the terms were not accepted" in said.err
     assert "3.1 MB" in said.out and "CC BY-NC 4.0" in said.out and "not for commercial use" in said.out
@@ -156,13 +157,13 @@ def test_a_damaged_file_is_named_and_can_be_removed(shop: Shop, environment, mon
     shop.get(shop.preset())
     blob = next(path for path in shop.folder.glob("hub/*/blobs/*") if path.stat().st_size > BIG)
     blob.write_bytes(blob.read_bytes()[:-1] + b"\0")
-    assert run(monkeypatch, environment, "verify", "parcel/full") == cli.FAILED
+    assert run(monkeypatch, environment, "verify", "parcel/full") == FAILED
     assert NETWORK in capsys.readouterr().out
-    assert run(monkeypatch, environment, "verify", "parcel/full", "--remove-damaged") == cli.FAILED
+    assert run(monkeypatch, environment, "verify", "parcel/full", "--remove-damaged") == FAILED
     assert run(monkeypatch, environment, "get", "parcel/full", "--accept-licence") == 0
     assert run(monkeypatch, environment, "verify", "parcel/full") == 0
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest(shop: Shop, environment, monkeypatch, capsys):
-    assert run(monkeypatch, environment, "get", "parcel/fulll") == cli.BAD_INPUT
+    assert run(monkeypatch, environment, "get", "parcel/fulll") == BAD_INPUT
     assert "Did you mean 'parcel/full'?" in capsys.readouterr().err
