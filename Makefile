@@ -16,6 +16,7 @@ test: $(VENV)/installed-dev               ## all tests that need no GPU
 check: $(VENV)/installed-dev              ## lint, types, import direction
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	rm -f studio/ui/*.pyi # Gradio writes them beside classes of components; old ones would hide the modules
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py
 

@@ -10,7 +10,8 @@ from typing import Generic, Protocol, TypeVar
 class Owned(Protocol):
     """Anything that belongs to a visitor."""
 
-    owner: str
+    @property
+    def owner(self) -> str: ...
 
 
 T = TypeVar("T", bound=Owned)

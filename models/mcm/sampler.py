@@ -84,7 +84,7 @@ def sample_teacher(
         without, with_prompt = noise_pred.chunk(2)
         step = scheduler.step(without + guidance_scale * (with_prompt - without), timestep, latents)
         latents = step.prev_sample
-        on_step(latents, step.pred_original_sample)
+        on_step(latents, getattr(step, "pred_original_sample", latents))  # multistep solvers do not tell it
     return latents
 
 

@@ -63,6 +63,7 @@ def test_paths_are_seen_before_and_a_point_of_one_view_shows_its_lines_in_the_ot
 
     last = [clip_cameras(path)[-1:] for path in sorted(pocket_studio.outputs.glob("cvd-*.mp4"))[-2:]]
     there, _ = between(*last)
+    assert there is not None
     a, b, c = np.array(there[0]["line"]).reshape(3, 3) @ [*MARK, 1]
     on_line = [(u, -(a * u + c) / b) for u in (0.3, 0.5, 0.7)]
     page.wait_for_function(

@@ -62,7 +62,7 @@ def test_the_teacher_takes_its_many_steps(pipeline):
 
 
 def test_a_missing_teacher_is_said():
-    student = {"unet": "u", "vae": "v", "text_encoder": "t", "tokenizer": "k", "scheduler": "s"}
+    student: dict[str, Any] = {"unet": "u", "vae": "v", "text_encoder": "t", "tokenizer": "k", "scheduler": "s"}
     assert METHOD.check is not None
     with pytest.raises(ValueError, match="without their teacher"):
         METHOD.check(McmWeights(**student), request(teacher=True))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.cvd import METHOD
-from models.cvd.config import CvdWeights
+from models.cvd.config import CvdRequest, CvdWeights
 from models.method import Request, path_entries
 from studio.events import kept_values
 from studio.presets import Preset
@@ -26,7 +26,7 @@ from studio.ui.controls import Form, check_uploads
 @pytest.fixture
 def rig(monkeypatch, tmp_path) -> CameraRig:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    request = METHOD.request(prompt="a ball", num_frames=8)
+    request = CvdRequest(prompt="a ball", num_frames=8)
     preset = Preset("pocket", "CVD", METHOD, CvdWeights(*"upvtks"), request, Path("nowhere.yaml"))
     with gr.Blocks():
         form = Form(METHOD, request)
@@ -155,7 +155,7 @@ def test_no_file_of_this_machine_is_opened_for_a_visitor(rig, tmp_path):
 
 
 def test_what_is_kept_of_a_request_has_a_file_s_name_alone(rig):
-    request: Request = METHOD.request(prompt="a ball", cameras=f"{camera_file('walk')}; still")
+    request: Request = CvdRequest(prompt="a ball", cameras=f"{camera_file('walk')}; still")
     assert kept_values(request)["cameras"] == "walk.txt; still"
 
 

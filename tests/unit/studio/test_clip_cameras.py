@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.cvd import METHOD
+from models.cvd.config import CvdRequest
 from models.method import Camera, Clip
 from studio.cameras import clip_cameras, same_job
 from studio.events import JobSpec
@@ -20,8 +22,16 @@ from studio.ui.player.epipolar import epipolar_links
 FRAMES = 8
 
 
-def cvd_cameras(**changes):
-    return METHOD.cameras(METHOD.request(prompt="a ball", num_frames=FRAMES, **changes))
+def cvd_cameras(**changes) -> Any:
+    assert METHOD.cameras is not None
+    return METHOD.cameras(CvdRequest(prompt="a ball", num_frames=FRAMES, **changes))
+
+
+def links(paths) -> Any:
+    """Those of clips that have some."""
+    found = epipolar_links(paths)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def test_a_clip_without_cameras_says_none(make):
 @pytest.mark.parametrize("cameras", ["circle", "interpolate", "orbit left; dolly in; still"])
 def test_points_of_the_world_lie_on_the_lines_that_the_player_draws(make, cameras, wide):
     views = cvd_cameras(cameras=cameras, num_views=3, width=wide)
-    related = epipolar_links(make(views))
+    related = links(make(views))
     points = np.random.default_rng(0).uniform([-0.4, -0.4, 0.8], [0.4, 0.4, 1.6], (20, 3))
     for view, other, frame in product(range(3), range(3), range(FRAMES)):
         if view == other:
@@ -81,9 +91,9 @@ def test_points_of_the_world_lie_on_the_lines_that_the_player_draws(make, camera
 
 
 def test_cameras_in_one_place_are_linked_by_points(make):
-    related = epipolar_links(make(cvd_cameras(cameras="pan", num_views=2)))
+    related = links(make(cvd_cameras(cameras="pan", num_views=2)))
     assert all(link.keys() == {"point"} for link in related[0][1])
-    related = epipolar_links(make(cvd_cameras(cameras="orbit", num_views=2)))
+    related = links(make(cvd_cameras(cameras="orbit", num_views=2)))
     assert [next(iter(link)) for link in related[0][1]] == ["point"] + ["line"] * (FRAMES - 1)
 
 
@@ -92,7 +102,7 @@ def test_clips_of_other_jobs_are_not_linked(make):
     first, second = make(views, seed=1), make(views, seed=2)
     assert same_job(*first)
     assert not same_job(first[0], second[0])
-    related = epipolar_links([*first, *second])
+    related = links([*first, *second])
     assert related[0][1] and related[2][3]
     assert all(related[view][other] is None for view, other in product((0, 1), (2, 3)))
     assert epipolar_links([first[0], second[1]]) is None

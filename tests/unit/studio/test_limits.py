@@ -70,7 +70,8 @@ def test_what_is_no_number_or_beyond_all_numbers_is_refused_in_words(value):
 
 
 def test_the_queue_refuses_what_is_too_large_before_it_waits(preset, ask):
-    jobs = JobQueue(ByHand(), limits=Limits(steps=3))
+    executor: Any = ByHand()
+    jobs = JobQueue(executor, limits=Limits(steps=3))
     try:
         with pytest.raises(ValueError, match="at most 3"):
             jobs.submit(preset, ask(num_inference_steps=4), "ann")
@@ -80,7 +81,8 @@ def test_the_queue_refuses_what_is_too_large_before_it_waits(preset, ask):
 
 
 def test_one_visitor_cannot_fill_the_queue(preset):
-    jobs = JobQueue(ByHand(), max_queue=6, limits=Limits(waiting_each=2))
+    executor: Any = ByHand()
+    jobs = JobQueue(executor, max_queue=6, limits=Limits(waiting_each=2))
     try:
         reach(jobs.submit(preset, preset.request, "ann"), started)
         for _ in range(2):

@@ -16,7 +16,7 @@ from studio.presets import Preset
 from studio.ui.moments import facts
 
 (STEPS,) = METHOD.lineups
-STUDENT = {"unet": "u", "vae": "v", "text_encoder": "t", "tokenizer": "k", "scheduler": "s"}
+STUDENT: dict[str, Any] = {"unet": "u", "vae": "v", "text_encoder": "t", "tokenizer": "k", "scheduler": "s"}
 
 
 @pytest.fixture

@@ -150,4 +150,5 @@ def test_the_page_opens_on_a_preset_that_needs_words_only():
 @example("???")
 @example("\\???")
 def test_words_are_never_read_as_anything_but_words(preset, words):
-    assert request_with(preset.request, {"prompt": words}).prompt == words
+    asked: Any = request_with(preset.request, {"prompt": words})
+    assert asked.prompt == words

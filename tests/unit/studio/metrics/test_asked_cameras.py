@@ -6,6 +6,7 @@ import numpy as np
 
 from models.cvd import METHOD
 from models.cvd.cameras import view_cameras
+from models.cvd.config import CvdRequest
 from models.method import Clip
 from studio.metrics import Facts, measure
 from studio.metrics.asked_cameras import asked_cameras
@@ -15,7 +16,7 @@ HEIGHT, WIDTH, FRAMES = 64, 96, 8
 
 
 def clips(count: int) -> list[Clip]:
-    request = METHOD.request(
+    request = CvdRequest(
         prompt="a ball", cameras="circle", num_views=count, num_frames=FRAMES, height=HEIGHT, width=WIDTH
     )
     assert METHOD.cameras is not None
