@@ -5,17 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.steps import Tab
-from tests.browser.studio import ROOT, made
+from tests.browser.studio import made
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WEIGHTS = ROOT / "models/pocket/weights/mcm"
 
 
 @pytest.fixture
-def tab(request) -> Tab:
-    if not any(WEIGHTS.rglob("*.safetensors")):
-        pytest.skip("the pocket weights of MCM are not in this checkout")
-    return request.getfixturevalue("pocket_tab")("MCM")
+def tab(pocket_tab) -> Tab:
+    return pocket_tab("MCM")
 
 
 def test_one_press_makes_the_steps_and_the_teacher_s_side_by_side(tab, pocket_studio):
