@@ -75,7 +75,8 @@ def visit(chromium, studio: Studio) -> Iterator[Callable]:
 
     studio.release.unlink(missing_ok=True)
     yield open_page
-    studio.release.touch()  # whatever a test left waiting ends here
+    studio.release.touch()  # whatever a test left waiting ends here, before the next one takes the file away
+    studio.settle()
     for context in contexts:
         context.close()
 

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,16 @@ class Studio:
     process: subprocess.Popen[str]
     outputs: Path
     release: Path
+
+    def settle(self) -> None:
+        """After `release`: until no job has been held for a third of a second; queued ones have seen it then too."""
+        held, quiet = self.release.with_suffix(".held"), 0
+        for _ in range(300):
+            quiet = 0 if held.exists() else quiet + 1
+            if quiet == 10:
+                return
+            time.sleep(0.03)
+        held.unlink(missing_ok=True)  # its worker was killed
 
 
 def made(studio: Studio, method: str) -> list[tuple[dict[str, Any], np.ndarray]]:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,11 +74,22 @@ class SketchPipeline:
             if index == 2:
                 _go_wrong(request.fault)
             on_step(Step(index, total, _frames(request, index / total, size=16)))
-            while index == request.hold_at_step and not Path(request.release_file).is_file():
-                pause.wait(0.02)
-                on_step(Step(index, total))
+            if index == request.hold_at_step:
+                _hold(Path(request.release_file), lambda index=index: on_step(Step(index, total)))
         names = [f"view {index}" if request.views > 1 else "" for index in range(1, request.views + 1)]
         return [Clip(_frames(request, 1.0, size=64), fps=8, name=name) for name in names]
+
+
+def _hold(release: Path, tell: Callable[[], None]) -> None:
+    """Wait for the file; as long as it lasts there is another, so that tests know when it has ended."""
+    held = release.with_suffix(".held")
+    try:
+        while not release.is_file():
+            held.touch()
+            threading.Event().wait(0.02)
+            tell()
+    finally:
+        held.unlink(missing_ok=True)
 
 
 def _frames(request: SketchRequest, contrast: float, size: int):

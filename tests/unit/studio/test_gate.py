@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -38,7 +39,8 @@ def ask(path="/gradio_api/queue/join", body=b"", method="POST", host="localhost:
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", host.encode())]}
-    asyncio.run(Gate(_echo, **options)(scope, receive, send))
+    with ThreadPoolExecutor(1) as other:  # after a browser test a loop of Playwright's runs in this thread
+        other.submit(asyncio.run, Gate(_echo, **options)(scope, receive, send)).result()
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
 
 
