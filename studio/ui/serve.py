@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Read when gradio and huggingface_hub are imported, so it is said before.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Our own queue orders the work. Said here, since `Blocks.queue` would build the whole server a second time.
+os.environ.setdefault("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "none")
 
 HISTORY_FILE = "history.sqlite"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -59,7 +61,6 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
         shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
         page = build_app(presets, jobs, history, downloads, shown, settings.certificate_dir)
         served.sweep_from_now()
-        page.queue(default_concurrency_limit=None)
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
         if settings.executor != "zerogpu":
