@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,19 @@ PRESET = {
 }  # fmt: skip
 
 
-class Parser:
+class Parser(ABC):
     """`folder` is the parser's own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @abstractmethod
     def make(self, lots: random.Random) -> Path:
         """A damaged file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, path: Path) -> None:
         """ValueError or StudioError for what is refused."""
-        raise NotImplementedError
 
     def put(self, name: str, content: bytes) -> Path:
         path = self.folder / name

@@ -201,11 +201,8 @@ def test_the_subject_of_the_reference_is_told_from_others(tmp_path):
 
 
 def test_identity_tells_people_apart(tmp_path):
-    from models.pocket.faces import WEIGHTS
     from models.pocket.world.portraits import portrait
 
-    if not WEIGHTS.is_dir():
-        pytest.skip("the world's face recogniser is not trained yet")
     people = [sample_scene(seed, "test", people=1.0) for seed in range(8)]
     for index, scene in enumerate(people):
         assert scene.person is not None
