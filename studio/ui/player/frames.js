@@ -1,6 +1,8 @@
 // Every frame of a clip as a picture in memory, so that any frame of any clip can be shown at once. A frame is found by
-// seeking to its middle, which names one frame in every browser.
+// seeking to its middle, which names one frame in every browser. "seeked" can come before the frame is on the video, and
+// a picture taken then is of the frame before it: the callback for video frames says when it is there.
 const PIXELS = 150e6; // of all frames of a player, about 600 MB; larger clips are kept smaller than they are
+const HIDDEN_MS = 1000; // a hidden page presents no frames and is told of none; by then the seek is long over
 
 class Frames {
   constructor(clip, scale) {
@@ -27,7 +29,9 @@ class Frames {
       const size = { resizeWidth: Math.max(1, Math.round(this.width * this.scale(this))), resizeQuality: "high" };
       for (let index = 0; index < this.clip.frames; index += 1) {
         const moment = Math.min((index + 0.5) / this.clip.fps, video.duration - 1e-4);
+        const frame = presented(video);
         await happened(video, "seeked", () => (video.currentTime = moment), signal);
+        await frame;
         const picture = await createImageBitmap(video, size.resizeWidth < this.width ? size : {});
         if (signal.aborted) return picture.close();
         this.pictures[index] = picture;
@@ -48,6 +52,15 @@ class Frames {
     for (const picture of this.pictures) picture?.close();
     this.pictures = [];
   }
+}
+
+// The next frame the video presents.
+function presented(video) {
+  if (!video.requestVideoFrameCallback) return Promise.resolve();
+  return new Promise((resolve) => {
+    video.requestVideoFrameCallback(resolve);
+    setTimeout(resolve, HIDDEN_MS);
+  });
 }
 
 // Start something and wait for the event that says it is done.
