@@ -9,7 +9,8 @@ both students were trained on.
 
 Agreement: share of the judge's questions answered as asked. Sharpness: mean absolute Laplacian. Movement: mean change
 from frame to frame. Clips, frames: Frechet distance of whole clips and of single frames to other clean renders, in the
-judge's features. Intervals are 95%; those of distances by resampling the clips. Seconds: see mcm_speed.
+judge's features. Intervals are 95%; those of distances by resampling the clips, and of their differences between two
+arms by resampling the same scenes in both. Seconds: see mcm_speed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tests.benchmark.echovideo_claims import summary
 from tests.benchmark.pocket_quality import contact_sheet, marks, scenes_of
 from tests.benchmark.repvideo_claims import movement, paired
 from tests.benchmark.shares import share_out
-from tests.benchmark.world_features import clip_features, frame_features, frechet_with_interval, sharpness
+from tests.benchmark.world_features import clip_features, frame_features, resampled_frechet, sharpness, with_interval
 
 FRAMES, SIDE, BATCH, GUIDANCE = 16, 64, 10, 4.0
 RENDERS = {"renders": lambda frames: frames, "poor renders": poor_copy}
@@ -106,7 +107,7 @@ def main() -> None:
     others = [render_clip(s).frames[:FRAMES] for s in scenes_of("solids", options.cases, "held_out")]
     others += [render_clip(s).frames[:FRAMES] for s in scenes_of("people", options.cases, "held_out")]
     real_clips, real_frames = clip_features(judge, others), frame_features(judge, others)
-    rows, agreement, clips_of = {}, {}, {}
+    rows, agreement, clips_of, distances = {}, {}, {}, {}
     for arm in arms:
         clips = clips_of[arm.name] = share_out(arm.run, scenes)
         agreement[arm.name] = [
@@ -119,15 +120,21 @@ def main() -> None:
         }  # fmt: skip
         for name, made, real in (("clips", clip_features(judge, clips), real_clips),
                                  ("frames", frame_features(judge, clips), real_frames)):  # fmt: skip
-            distance, half = frechet_with_interval(made, real)
-            rows[arm.name][name] = {"mean": round(distance, 3), "half": round(half, 3)}
+            distances[name, arm.name] = resampled_frechet(made, real)
+            rows[arm.name][name] = with_interval(distances[name, arm.name])
         shown = "  ".join(f"{name} {v['mean']:8.3f} +- {v['half']:.3f}" for name, v in rows[arm.name].items())
         print(f"{arm.name:14} {shown}", flush=True)
     pairs = {}
     for steps in options.steps:
-        for kind in kinds[1:]:
-            pairs[f"mcm over {kind}, {steps}"] = pair = paired(agreement[f"mcm {steps}"], agreement[f"{kind} {steps}"])
-            print(f"agreement, MCM less {kind}, {steps} steps: {pair['difference']:+.3f} +- {pair['half']:.3f}")
+        mine = f"mcm {steps}"
+        for kind in [*(f"{kind} {steps}" for kind in kinds[1:]), "ddim 25", "poor renders"]:
+            pair = paired(agreement[mine], agreement[kind])
+            pairs[f"{mine} less {kind}"] = found = {
+                "agreement": {"mean": pair["difference"], "half": pair["half"]},
+                **{name: with_interval(distances[name, mine] - distances[name, kind]) for name in ("clips", "frames")},
+            }
+            shown = "  ".join(f"{name} {v['mean']:+8.3f} +- {v['half']:.3f}" for name, v in found.items())
+            print(f"{mine} less {kind:14} {shown}", flush=True)
     if options.sheet:
         shown = [("ddim", 25), ("mcm", 4), *((kind, 4) for kind in kinds[1:])]
         picked = [0, 1, 2, len(scenes) // 2, len(scenes) // 2 + 1, len(scenes) // 2 + 2]

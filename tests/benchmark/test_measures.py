@@ -11,7 +11,7 @@ from models.pocket.recipes.camera_scenes import FRAMES, LENS, film, in_the_world
 from models.pocket.recipes.poor_videos import poor_copy
 from models.pocket.world import cameras as world
 from tests.benchmark.cross_view import NEAR, colour_error, correspondence, epipolar_distances, tracked_points
-from tests.benchmark.world_features import frechet, sharpness
+from tests.benchmark.world_features import frechet, resampled_frechet, sharpness, with_interval
 
 SCENES = range(6)
 
@@ -92,3 +92,12 @@ def test_frechet_distance_of_a_shift_and_of_a_scale() -> None:
     assert frechet(rows, rows + 2.0) == pytest.approx(5 * 2.0**2, rel=1e-6)
     centred = rows - rows.mean(0)
     assert frechet(centred, 3 * centred) == pytest.approx(2**2 * np.cov(rows, rowvar=False).trace(), rel=1e-6)
+
+
+def test_a_paired_difference_of_distances_is_surer_than_the_distances() -> None:
+    rng = np.random.default_rng(0)
+    real, made = rng.normal(size=(2, 300, 4))
+    distances = [resampled_frechet(made * (1 + rng.normal(size=(300, 1)) / 100) + shift, real) for shift in (1.0, 1.2)]
+    difference = with_interval(distances[1] - distances[0])
+    assert difference["mean"] == pytest.approx(4 * (1.2**2 - 1), rel=0.2)
+    assert difference["half"] < min(with_interval(d)["half"] for d in distances) / 2

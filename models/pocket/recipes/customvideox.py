@@ -62,7 +62,7 @@ OUTPUT = Path("models/pocket/weights/customvideox/lora")
 PICTURES = 3  # of each clip's subject
 FOLDER = STATE / "references"
 SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", mask="cached")
-NAMED = 0.3  # share of captions that say what the subject is
+NAMED = 0.6  # share of captions that say what the subject is
 FOCUS = 8.0  # how much more the error counts on a place that the subject fills
 NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
 ENCODED_AT_ONCE = 64
