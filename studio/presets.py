@@ -151,6 +151,12 @@ def parse_values(request: type[Request], pairs: Iterable[str]) -> dict[str, Any]
     return values
 
 
+def shipped_pictures(preset: Preset, name: str) -> tuple[Path, ...]:
+    """The pictures that the preset's own requests name in a field, in their order."""
+    requests = [preset.request, *(example.request for example in preset.examples)]
+    return tuple(dict.fromkeys(path for request in requests if (path := getattr(request, name)) is not None))
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """A hint: the nearest known name, or all of them."""
     known = list(known)

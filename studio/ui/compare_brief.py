@@ -29,7 +29,7 @@ from studio.compare import (
 )
 from studio.compare.brief import roles
 from studio.events import request_values
-from studio.presets import Preset
+from studio.presets import Preset, shipped_pictures
 from studio.ui import cards, compare_view
 from studio.ui.controls import check_uploads
 from studio.ui.media import cached, file_url
@@ -239,10 +239,7 @@ def shipped(presets: Any, role: Role) -> tuple[Path, ...]:
     found: list[Path] = []
     for preset in presets:
         name = roles(preset.method.request).get(role)
-        if name is None:
-            continue
-        requests = [preset.request, *(example.request for example in preset.examples)]
-        found += [path for request in requests if (path := getattr(request, name)) is not None]
+        found += shipped_pictures(preset, name) if name is not None else ()
     return tuple(dict.fromkeys(found))
 
 

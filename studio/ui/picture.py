@@ -12,7 +12,7 @@ import gradio as gr
 
 from studio.events import Failed, Seen
 from studio.jobs import JobQueue
-from studio.presets import Preset
+from studio.presets import Preset, shipped_pictures
 from studio.ui import cards
 from studio.ui.controls import Form
 from studio.ui.media import cached, data_uri, file_url
@@ -123,12 +123,6 @@ class PictureField:
     def on_choose(self, click: gr.EventData) -> Any:
         number = str(getattr(click, "id", ""))
         return int(number) if number.isdigit() else gr.skip()
-
-
-def shipped_pictures(preset: Preset, name: str) -> tuple[Path, ...]:
-    """The pictures that the preset's own requests name, in their order."""
-    requests = [preset.request, *(example.request for example in preset.examples)]
-    return tuple(dict.fromkeys(path for request in requests if (path := getattr(request, name)) is not None))
 
 
 def _draw_sights(sights: Sights, chosen: float | None = None) -> str:
