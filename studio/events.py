@@ -130,9 +130,20 @@ def kept_values(request: Request) -> dict[str, Any]:
     values = request_values(request)
     for name, info in request_fields(type(request)).items():
         if info.kind == "image" and values[name] is not None:
-            path = Path(values[name]).resolve()
-            values[name] = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(SHIPPED) else None
+            values[name] = shipped_name(Path(values[name]))
         elif info.kind == "camera_path":  # of a camera file the name alone: where it lay helps nobody
             entries = path_entries(values[name])
             values[name] = "; ".join(Path(entry).name if is_camera_file(entry) else entry for entry in entries)
     return values
+
+
+def left_out(request: Request) -> list[str]:
+    """The fields whose pictures `kept_values` leaves out."""
+    kept, whole = kept_values(request), request_values(request)
+    return [name for name in kept if whole[name] is not None and kept[name] is None]
+
+
+def shipped_name(picture: Path) -> str | None:
+    """A picture that comes with the studio, by its place in the repository; None for a person's own."""
+    path = picture.resolve()
+    return path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(SHIPPED) else None

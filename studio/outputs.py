@@ -20,7 +20,7 @@ from typing import Any
 
 from models.method import Clip
 from studio import provenance
-from studio.events import JobSpec, StudioError, kept_values
+from studio.events import JobSpec, StudioError, kept_values, left_out
 from studio.video_files import open_video
 
 FORMAT = 1
@@ -139,6 +139,7 @@ def _settings(spec: JobSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
         "method": spec.method,
         "preset": spec.preset,
         "request": request,
+        **({"left_out": missing} if (missing := left_out(spec.request)) else {}),
         "seed": request.get("seed"),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **facts,
