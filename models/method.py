@@ -245,6 +245,8 @@ class Component:
     `source` is a folder in diffusers layout (config.json + safetensors), relative to the repository, absolute,
     or `hub:owner/name@revision:subfolder`. `builder` is "package.module:Class", imported only in the worker.
     `kind` "module" holds tensors; "files" (tokenizer, scheduler) is loaded with `from_pretrained`.
+    `base` is a second folder, of a network that this one was made from: it gives the tensors that `source` lacks, and
+    is held once for all components that name it.
     """
 
     name: str
@@ -253,6 +255,13 @@ class Component:
     stages: tuple[Stage, ...] = ("denoise",)
     kind: Literal["module", "files"] = "module"
     dtype: str = ""  # "" follows the registry's rule table; else "float32" | "bfloat16" | "float16"
+    base: str = ""
+
+    @property
+    def folders(self) -> tuple[Component, ...]:
+        """Itself, and its base as a component of its own."""
+        own = dataclasses.replace(self, base="")
+        return (own, dataclasses.replace(own, source=self.base)) if self.base else (own,)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,11 @@ def request_cameras(request: CvdRequest) -> tuple[tuple[Camera, ...], ...]:
 
 @dataclass(frozen=True)
 class CvdWeights:
-    """Folders in diffusers layout. `unet` and `pose_encoder` come from `python -m models.cvd.convert`."""
+    """Folders in diffusers layout. `unet` and `pose_encoder` come from `python -m models.cvd.convert`.
+
+    With `base`, the network it was made from, `unet` holds only what differs: its motion modules, the camera merges
+    and the cross-view modules.
+    """
 
     unet: str
     pose_encoder: str
@@ -70,6 +74,7 @@ class CvdWeights:
     text_encoder: str
     tokenizer: str
     scheduler: str
+    base: str = ""
 
 
 def recipe(weights: CvdWeights) -> Recipe:
@@ -81,7 +86,7 @@ def recipe(weights: CvdWeights) -> Recipe:
             Component("tokenizer", "transformers:CLIPTokenizer", weights.tokenizer, ("encode",), "files"),
             Component("text_encoder", "transformers:CLIPTextModel", weights.text_encoder, ("encode",)),
             Component("pose_encoder", "models.cvd.pose_encoder:CameraPoseEncoder", weights.pose_encoder, ("encode",)),
-            Component("unet", "models.cvd.unet:CollaborativeUNet", weights.unet),
+            Component("unet", "models.cvd.unet:CollaborativeUNet", weights.unet, base=weights.base),
             Component("scheduler", "diffusers:DDIMScheduler", weights.scheduler, ("denoise",), "files"),
             Component("vae", "diffusers:AutoencoderKL", weights.vae, ("denoise", "decode")),  # previews
         ),

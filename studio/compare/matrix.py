@@ -97,7 +97,8 @@ def weights_here(preset: Preset) -> str:
 
     try:
         for component in preset.recipe.components:
-            find_folder(component.source)
+            for folder in component.folders:
+                find_folder(folder.source)
     except WeightsError as error:
         return error.message
     except ValueError as error:  # a recipe that these weights do not make

@@ -21,11 +21,12 @@ FLOATING = frozenset(("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"))
 
 @dataclass(frozen=True)
 class Key:
-    """What makes two components one. `digest` is of the content, `config` of the settings that shape the network."""
+    """What makes two components one: `digest` of the content, and the number format.
+
+    Not the class: modules of several classes are bound to the same tensors.
+    """
 
     digest: str
-    builder: str
-    config: str
     format: str
 
 

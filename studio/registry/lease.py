@@ -5,7 +5,7 @@ A job is in the stage of the component it computes with. Its first use of a comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,22 @@ ORDER: tuple[Stage, ...] = ("encode", "denoise", "decode")
 
 @dataclass(eq=False)
 class Part:
-    """A component of this job: the shared bytes, and the module that is this job's while it lasts."""
+    """A component of this job: the shared bytes, its own before its base's, and the module that is this job's."""
 
     method: str
     component: Component
-    resident: Resident
+    network: str  # what the module is, see `Source.network`
+    residents: tuple[Resident, ...]
     shell: Shell
+
+    @property
+    def bytes(self) -> int:
+        return sum(resident.bytes for resident in self.residents)
+
+
+def residents_of(parts: Iterable[Part]) -> list[Resident]:
+    """Each once, in order."""
+    return list(dict.fromkeys(resident for part in parts for resident in part.residents))
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class StagePlan:
 
     @property
     def residents(self) -> list[Resident]:
-        return list(dict.fromkeys(part.resident for part in self.parts))
+        return residents_of(self.parts)
 
 
 class Lease:

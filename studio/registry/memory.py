@@ -249,7 +249,7 @@ class Memory:
         total = sum(fetch.total for _, fetch in waited)
 
         def say(resident: Resident) -> None:
-            name = next(part.component.name for part in lease.parts if part.resident is resident)
+            name = next(part.component.name for part in lease.parts if resident in part.residents)
             lease.on_loading(name, min(sum(fetch.done for _, fetch in waited), total), total)
 
         for resident, fetch in waited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from models.method import Component
@@ -28,22 +29,29 @@ class Workshop:
         self._options = options
         self._tools: dict[tuple[str, str], list[Any]] = {}  # at rest
 
-    def take_shell(self, resident: Resident, source: Source, method: str) -> Shell:
-        """The method's own module, at rest or new."""
-        name = (method, source.component.name)
-        resident.names.add(name)
-        if resident.idle.get(name):
-            return resident.idle[name].pop()
+    def take_shell(self, residents: tuple[Resident, ...], sources: Sequence[Source], method: str) -> Shell:
+        """The method's own module, at rest or new, over the tensors of `residents`, which are those of `sources`."""
+        resident, source = residents[0], sources[0]
+        for one in residents:
+            one.names.add((method, source.component.name))
+        resting = resident.idle.get((method, source.component.name, source.network), [])
+        while resting:
+            shell = resting.pop()
+            if shell.bound_to == residents:
+                return shell
+            self._let_go(resident, shell)  # its base has left memory since and is another one now
         from studio.registry import shells
         from studio.registry.tuning import tune
 
         module = self._built(source)
         dtype = shells.torch_dtype(source.compute)
-        sources = _checked_names(module, source)
         hardware = self._memory.hardware
-        resident.attach(module, sources, hardware.torch_device)
+        tensors = {}
+        for one, names in zip(residents, _checked_names(module, sources), strict=True):
+            tensors |= one.shared_tensors(module, names, hardware.torch_device)
+        shells.attach(module, tensors)
         tune(module, source.component, dtype, self._options)
-        shell = shells.Shell(module, shells.buffer_bytes(module, dtype))
+        shell = shells.Shell(module, shells.buffer_bytes(module, dtype), bound_to=residents)
         self._memory.grow(resident, shell.buffer_bytes)
         resident.shells.append(shell)
         where = hardware.torch_device if self._memory.present(resident) else "cpu"
@@ -55,13 +63,12 @@ class Workshop:
         """Keep it if it is what it was, and if the method has no other at rest."""
         from studio.registry.shells import restore
 
-        resident, shell = part.resident, part.shell
-        idle = resident.idle.setdefault((part.method, part.component.name), [])
+        resident, shell = part.residents[0], part.shell
+        idle = resident.idle.setdefault((part.method, part.component.name, part.network), [])
         if restore(shell) and not idle:
             idle.append(shell)
-        elif shell in resident.shells:
-            resident.shells.remove(shell)
-            self._memory.shrink(resident, shell.buffer_bytes)
+        else:
+            self._let_go(resident, shell)
 
     def take_tool(self, lease: Lease, component: Component) -> Any:
         """A tokenizer that no other job has, or a scheduler, new for each: its state belongs to one job.
@@ -93,6 +100,11 @@ class Workshop:
         """Forget tools at rest."""
         self._tools.clear()
 
+    def _let_go(self, resident: Resident, shell: Shell) -> None:
+        if shell in resident.shells:
+            resident.shells.remove(shell)
+            self._memory.shrink(resident, shell.buffer_bytes)
+
     def _built(self, source: Source) -> Any:
         from studio.registry.shells import build_module
 
@@ -107,14 +119,22 @@ class Workshop:
             ) from error
 
 
-def _checked_names(module: Any, source: Source) -> dict[str, str]:
-    """Network's name -> name in the files. WeightsError unless names and shapes fit, before a byte is read."""
+def _checked_names(module: Any, sources: Sequence[Source]) -> list[dict[str, str]]:
+    """Network's name -> name in the files, for each source; the first that has a tensor gives it.
+
+    WeightsError unless all of them together fit in names and shapes, before a byte is read.
+    """
     from studio.registry import shells
 
     own = [rf"(^|\.){name}$" for _, name, _ in shells.own_buffers(module)]  # older versions saved these too
     ignored = [*(getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()), *own]
-    entries = {name: entry for file in source.files for name, entry in file.entries.items()}
-    sources, missing, unknown = match_names(list(module.state_dict()), shells.tied_names(module), entries, ignored)
-    shapes = {name: entries[stored].shape for name, stored in sources.items()}
-    shells.check_shapes(module, shapes, missing, unknown, shown(source.folder))
-    return sources
+    held = [{name: entry for file in source.files for name, entry in file.entries.items()} for source in sources]
+    entries = {name: entry for entries in reversed(held) for name, entry in entries.items()}
+    names, missing, unknown = match_names(list(module.state_dict()), shells.tied_names(module), entries, ignored)
+    shapes = {name: entries[stored].shape for name, stored in names.items()}
+    place = " with ".join(shown(source.folder) for source in sources)
+    shells.check_shapes(module, shapes, missing, unknown, place)
+    giver = {name: index for index, entries in reversed(list(enumerate(held))) for name in entries}
+    return [
+        {name: stored for name, stored in names.items() if giver[stored] == index} for index in range(len(sources))
+    ]

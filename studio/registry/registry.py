@@ -10,6 +10,7 @@ import functools
 import gc
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,11 @@ from studio.registry.files import Digests, WeightsError, import_object
 from studio.registry.memory import GIB, Memory
 from studio.registry.options import Options, for_memory
 from studio.registry.parts import Workshop
-from studio.registry.sources import key_of, origin_of, read_source
+from studio.registry.sources import key_of, origin_of, read_sources
 
 if TYPE_CHECKING:
     from studio.registry.devices import Device
+    from studio.registry.layout import Key
     from studio.registry.lease import Lease, OnLoading, StagePlan
     from studio.registry.residents import Resident
 
@@ -120,14 +122,13 @@ class Registry:
 
     def describe(self, pipeline: Pipeline) -> dict[str, dict[str, str]]:
         """Source, digest and number format of each component of a leased pipeline."""
-        return {
-            part.component.name: {
-                "source": part.component.source,
-                "sha256": part.resident.key.digest,
-                "dtype": part.resident.key.format,
-            }
-            for part in self._leases[id(pipeline)].parts
-        }
+        described: dict[str, dict[str, str]] = {}
+        for part in self._leases[id(pipeline)].parts:
+            names = (part.component.name, f"{part.component.name} base")
+            for name, folder, resident in zip(names, part.component.folders, part.residents, strict=False):
+                key = resident.key
+                described[name] = {"source": folder.source, "sha256": key.digest, "dtype": key.format}
+        return described
 
     def peak_bytes(self, pipeline: Pipeline) -> int:
         """The most memory in use in the stages of this job that are over; 0 before the first is."""
@@ -173,8 +174,7 @@ class Registry:
         if self._memory is None:  # nothing to order, and no reason to import torch
             return
         self.memory.expected = [
-            {origin_of(component) for component in recipe.components if component.kind == "module"}
-            for recipe in recipes
+            {origin_of(folder) for component in _modules(recipe) for folder in component.folders} for recipe in recipes
         ]
 
     def prefetch(self, recipe: Recipe) -> None:
@@ -184,16 +184,14 @@ class Registry:
         """
         if self._memory is None:
             return
-        for component in recipe.components:
-            if component.kind != "module":
-                continue
+        for component in _modules(recipe):
             try:
-                source = read_source(component, self.device, self.options)
-                key = key_of(source, self._digests, _count)
+                sources = read_sources(component, self.device, self.options)
+                wanted = {key_of(source, self._digests, _count): source for source in sources}
             except StudioError as error:  # the job itself will say so to the person it concerns
                 logger.info("%s cannot be read ahead: %s", component.name, error)
                 return
-            if not self.memory.read_ahead(key, source):
+            if not all(self.memory.read_ahead(key, source) for key, source in wanted.items()):
                 return
 
     def place(self, recipes: Sequence[Recipe], limit: int) -> list[Recipe]:
@@ -203,8 +201,7 @@ class Registry:
         """
         left_out = []
         for recipe in recipes:
-            modules = [component for component in recipe.components if component.kind == "module"]
-            sources = [read_source(component, self.device, self.options) for component in modules]
+            sources = [s for c in _modules(recipe) for s in read_sources(c, self.device, self.options)]
             wanted = {key_of(source, self._digests, _count): source for source in sources}
             new = sum(s.layout.bytes for key, s in wanted.items() if not self.memory.device.held(key))
             if self.memory.device.used + new > min(limit, self.memory.device.budget):
@@ -226,7 +223,7 @@ class Registry:
     def _open(self, recipe: Recipe, on_loading: OnLoading, request: Any, on_use: Callable[[], None] | None) -> Lease:
         from studio.registry.lease import Lease
 
-        modules = [component for component in recipe.components if component.kind == "module"]
+        modules = _modules(recipe)
         lease = Lease(self, recipe.method, on_loading, on_use)
         lease.volume = request_volume(request, recipe.arguments)
         try:
@@ -247,33 +244,37 @@ class Registry:
         return lease
 
     def _take_parts(self, lease: Lease, components: list[Component]) -> None:
-        from studio.registry.lease import Part
+        from studio.registry.lease import Part, residents_of
 
         memory = self.memory
-        sources = [read_source(component, self.device, self.options) for component in components]
-        keys = []
-        for source in sources:
+        everything = [read_sources(component, self.device, self.options) for component in components]
+        keys: dict[int, Key] = {}
+        for source in (source for sources in everything for source in sources):
             name, total = source.component.name, source.layout.file_bytes
-            keys.append(key_of(source, self._digests, functools.partial(_say_hashing, lease, name, total)))
+            keys[id(source)] = key_of(source, self._digests, functools.partial(_say_hashing, lease, name, total))
         with memory.changed, _plain_tensors():
             memory.leases.add(lease)
-            for source, key in zip(sources, keys, strict=True):
-                resident = memory.resident(key, source)
-                resident.users += 1
-                if not memory.present(resident):
-                    lease.fresh.append(resident)
+            for component, sources in zip(components, everything, strict=True):
+                residents = tuple(memory.resident(keys[id(source)], source) for source in sources)
+                lease.fresh += [resident for resident in residents if not memory.present(resident)]
+                for resident in residents:
+                    resident.users += 1
                 try:
-                    shell = self._workshop.take_shell(resident, source, lease.method)
+                    shell = self._workshop.take_shell(residents, sources, lease.method)
                 except BaseException:
-                    resident.users -= 1
-                    memory.forget_unused(resident)
+                    self._forget(residents)
                     raise
-                lease.parts.append(Part(lease.method, source.component, resident, shell))
+                lease.parts.append(Part(lease.method, component, sources[0].network, residents, shell))
             self._plan(lease)
         if lease.whole:
-            residents = list(dict.fromkeys(part.resident for part in lease.parts))
             with _plain_tensors():
-                memory.hold(lease, residents, max(plan.reserve for plan in lease.plans), ())
+                memory.hold(lease, residents_of(lease.parts), max(plan.reserve for plan in lease.plans), ())
+
+    def _forget(self, residents: Sequence[Resident]) -> None:
+        """One pipeline less has them."""
+        for resident in residents:
+            resident.users -= 1
+            self.memory.forget_unused(resident)
 
     def _close(self, lease: Lease, completed: bool) -> None:
         """However the job ended: caches reset, own modules back or gone, lease over."""
@@ -290,8 +291,7 @@ class Registry:
             memory.let_go(lease)
             for part in lease.parts:
                 self._workshop.return_shell(part)
-                part.resident.users -= 1
-                memory.forget_unused(part.resident)
+                self._forget(part.residents)
             lease.parts.clear()
             lease.plans.clear()
             self._workshop.return_tools(lease)
@@ -300,15 +300,14 @@ class Registry:
 
     def _plan(self, lease: Lease) -> None:
         """Stages with what they take, and whether all of it fits at once. WeightsError when a stage never can."""
-        from studio.registry.lease import ORDER, StagePlan
+        from studio.registry.lease import ORDER, StagePlan, residents_of
 
         budget = self.memory.device.budget
         for stage in ORDER:
             parts = tuple(part for part in lease.parts if stage in part.component.stages)
             if not parts:
                 continue
-            residents = {part.resident for part in parts}
-            weights = sum(resident.bytes for resident in residents)
+            weights = sum(resident.bytes for resident in residents_of(parts))
             measured = self._activations.predict(self._circumstances(lease.method, stage), lease.volume)
             guess = first_guess(stage, lease.volume, self.device, self.options.vae_tiling)
             reserve = max(0, min(guess, budget - weights)) if measured is None else measured
@@ -318,7 +317,7 @@ class Registry:
                 if streams is None:
                     raise _too_large(weights, reserve, budget)
             lease.plans.append(StagePlan(stage, parts, reserve, streams))
-        everything = sum(resident.bytes for resident in {part.resident for part in lease.parts})
+        everything = sum(resident.bytes for resident in residents_of(lease.parts))
         largest = max(plan.reserve for plan in lease.plans)
         lease.whole = everything + largest <= budget
 
@@ -329,13 +328,15 @@ class Registry:
         from studio.registry.streaming import plan_streaming
 
         chosen = []
-        for part in sorted(parts, key=lambda part: part.resident.bytes, reverse=True):
-            if excess <= 0:
-                break
-            plan = plan_streaming(part.resident, part.shell.module)
-            if plan is not None and plan.bytes < part.resident.bytes:
-                excess -= part.resident.bytes - plan.bytes
-                chosen.append(plan)
+        users = Counter(resident for part in parts for resident in part.residents)
+        for part in sorted(parts, key=lambda part: part.bytes, reverse=True):
+            for resident in part.residents:
+                if excess <= 0 or users[resident] > 1:  # the other network would find another block in its place
+                    continue
+                plan = plan_streaming(resident, part.shell.module)
+                if plan is not None and plan.bytes < resident.bytes:
+                    excess -= resident.bytes - plan.bytes
+                    chosen.append(plan)
         return tuple(chosen) if excess <= 0 else None
 
     def _circumstances(self, method: str, stage: str) -> str:
@@ -354,6 +355,11 @@ class Registry:
             "leased": resident.leases > 0,
             "place": memory.place(resident),
         }
+
+
+def _modules(recipe: Recipe) -> list[Component]:
+    """Components that hold tensors."""
+    return [component for component in recipe.components if component.kind == "module"]
 
 
 def _too_large(weights: int, reserve: int, budget: int) -> WeightsError:

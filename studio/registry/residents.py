@@ -13,10 +13,10 @@ from studio.registry.fetching import Fetch
 from studio.registry.files import WeightsFile
 from studio.registry.layout import Key, Layout, Slot
 from studio.registry.reading import slot_view
-from studio.registry.shells import Shell, attach, place_buffers, torch_dtype
+from studio.registry.shells import Shell, place_buffers, torch_dtype
 from studio.registry.sources import Origin
 
-ShellName = tuple[str, str]  # method, component
+ShellName = tuple[str, str, str]  # method, component, and what network it is
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Resident:
     tensors: dict[str, Tensor] = field(default_factory=dict)  # by name in the files; shared by all shells
     shells: list[Shell] = field(default_factory=list)
     idle: dict[ShellName, list[Shell]] = field(default_factory=dict)
-    names: set[ShellName] = field(default_factory=set)
+    names: set[tuple[str, str]] = field(default_factory=set)  # method, component
     origins: set[Origin] = field(default_factory=set)
     leases: int = 0  # jobs that compute with it now: it does not move
     users: int = 0  # pipelines that may still ask for it
@@ -47,8 +47,8 @@ class Resident:
         """Where it computes, the shells' own buffers included."""
         return self.layout.bytes + sum(shell.buffer_bytes for shell in self.shells)
 
-    def attach(self, module: nn.Module, sources: dict[str, str], device: torch.device) -> None:
-        """Make the shared tensors the module's. `sources`: network's name -> name in the files.
+    def shared_tensors(self, module: nn.Module, sources: dict[str, str], device: torch.device) -> dict[str, Tensor]:
+        """What is to be the module's own, by its names. `sources`: network's name -> name in the files.
 
         Until they are bound they are on `device` in name only: a pipeline asks its networks where to put its inputs.
         """
@@ -60,7 +60,8 @@ class Resident:
                 self.tensors[source] = nn.Parameter(tensor, requires_grad=False) if name in parameters else tensor
                 if self._bound is not None:
                     self.tensors[source].data = slot_view(self._bound, slots[source])
-        attach(module, {name: self.tensors[source] for name, source in sources.items()})
+            assert isinstance(self.tensors[source], nn.Parameter) == (name in parameters), f"{name}: buffer or not"
+        return {name: self.tensors[source] for name, source in sources.items()}
 
     def bind(self, buffer: Tensor, device: torch.device) -> None:
         """Let every shell compute from `buffer`."""

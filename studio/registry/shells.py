@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class Shell:
     module: nn.Module
     buffer_bytes: int
     form: Any = None
-    cleanup: list[Callable[[], None]] = field(default_factory=list)
+    bound_to: tuple[Any, ...] = ()  # the residents whose tensors it has
 
 
 def build_module(builder: str, config: dict[str, Any]) -> nn.Module:

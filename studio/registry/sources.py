@@ -34,13 +34,23 @@ class Source:
     def origin(self) -> Origin:
         return origin_of(self.component)
 
+    @property
+    def network(self) -> str:
+        """The class and the settings that shape it, in one digest."""
+        config = {name: value for name, value in self.config.items() if not name.startswith("_")}
+        return hashlib.sha256(json.dumps([self.component.builder, config], sort_keys=True).encode()).hexdigest()
+
 
 def origin_of(component: Component) -> Origin:
     return component.builder, component.source, component.dtype
 
 
-def read_source(component: Component, device: str, options: Options) -> Source:
-    """Reads headers only. WeightsError for files that are absent or damaged."""
+def read_sources(component: Component, device: str, options: Options) -> list[Source]:
+    """Its own folder, then its base's. Reads headers only. WeightsError for files that are absent or damaged."""
+    return [_read_source(folder, device, options) for folder in component.folders]
+
+
+def _read_source(component: Component, device: str, options: Options) -> Source:
     folder = find_folder(component.source)
     files = find_weights(folder)
     compute = compute_format(component, device)
@@ -49,7 +59,9 @@ def read_source(component: Component, device: str, options: Options) -> Source:
         in_float32 = tuple(getattr(import_object(component.builder), "_keep_in_fp32_modules", None) or ())
     small = options.small_weights and "denoise" in component.stages
     layout = lay_out(files, format_rule(compute, small, in_float32))
-    format = f"{compute}, float8 at rest" if small else compute
+    parts = {part for file in files for name in file.entries for part in name.split(".")}
+    larger = sorted(parts.intersection(in_float32))
+    format = ", ".join([compute, *(["float8 at rest"] if small else []), *(f"{name} in float32" for name in larger)])
     return Source(component, folder, read_config(folder), files, compute, format, layout)
 
 
@@ -64,6 +76,4 @@ def key_of(source: Source, digests: Digests, on_bytes: Callable[[int], None]) ->
             digest = hash_file(file, on_bytes)
             digests.put(file, digest)
         known.append(digest)
-    config = {name: value for name, value in source.config.items() if not name.startswith("_")}
-    settings = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-    return Key(combine_digests(known), source.component.builder, settings, source.format)
+    return Key(combine_digests(known), source.format)

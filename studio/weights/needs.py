@@ -132,7 +132,8 @@ def holds_files(folder: Path) -> bool:
 
 def _components(preset: Preset) -> tuple[Component, ...]:
     inspector = preset.method.inspector
-    return preset.recipe.components + (inspector(preset.weights).components if inspector else ())
+    components = preset.recipe.components + (inspector(preset.weights).components if inspector else ())
+    return tuple(folder for component in components for folder in component.folders)
 
 
 def _made_by(preset: Preset, conversion: Conversion) -> list[str]:

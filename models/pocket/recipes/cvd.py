@@ -6,17 +6,21 @@ motion modules too because their norms work frame by frame here (spec: CVD) and 
 cameras, cut in the middle and folded, and moving scenes beside a warped copy. No true multi-view video is used.
     python -m models.pocket.recipes.cvd cameras --seconds 420
     python -m models.pocket.recipes.cvd views --seconds 600
+`difference` takes from a file with the whole network what is the base's; a file without it stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -44,6 +48,8 @@ from models.pocket.recipes.transformer import DROPPED, stratified_timesteps
 from models.pocket.world import caption, sample_scene
 
 WEIGHTS = Path("models/pocket/weights/cvd")
+BASE = Path("models/pocket/weights/animatediff/unet")
+WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 SCENES = 1_000_000  # seeds of this recipe's scenes start here: none of them is in the clips of the base
 TESTS = 24
 CONFIG = {key: value for key, value in BASE_CONFIG.items() if key != "use_motion_mid_block"} | {
@@ -202,10 +208,32 @@ def held_out(
 
 
 def export(model: CameraModel, run: Run) -> None:
-    """Write fp16 weights in diffusers layout."""
-    model.unet.half().save_pretrained(WEIGHTS / "unet")
+    """Write fp16 weights in diffusers layout; of the network only what is not the base's."""
+    write_difference({name: tensor.half() for name, tensor in model.unet.state_dict().items()})
     model.pose_encoder.half().save_pretrained(WEIGHTS / "pose_encoder")
-    (WEIGHTS / "training.json").write_text(json.dumps({"recipe": "cvd cameras, views", "pairs": run.samples}) + "\n")
+    _note({"recipe": "cvd cameras, views", "pairs": run.samples})
+
+
+def write_difference(network: Mapping[str, Tensor]) -> None:
+    """Of `network`'s tensors [fp16] those that the base does not have, or has with other values."""
+    base = load_file(BASE / WEIGHTS_NAME)
+    own = {name: t.contiguous() for name, t in network.items() if name not in base or not torch.equal(t, base[name])}
+    folder = WEIGHTS / "unet"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(own, folder / WEIGHTS_NAME, {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({"_class_name": "CollaborativeUNet", **CONFIG}, indent=2) + "\n")
+    _note({"base_sha256": digest(BASE / WEIGHTS_NAME)})
+
+
+def digest(file: Path) -> str:
+    """Tells whether the base is still the one that was trained on."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _note(facts: dict[str, Any]) -> None:
+    path = WEIGHTS / "training.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(known | facts) + "\n")
 
 
 def _groups(model: CameraModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -218,11 +246,14 @@ def _groups(model: CameraModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("cameras", "views"))
+    parser.add_argument("stage", choices=("cameras", "views", "difference"))
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
+    if options.stage == "difference":
+        write_difference(load_file(WEIGHTS / "unet" / WEIGHTS_NAME))
+        return
     stage = train_cameras if options.stage == "cameras" else train_views
     launch(stage, options.processes, options.seconds, options.batch)
 

@@ -21,7 +21,7 @@ from models.method import StopRequested
 from studio.registry import Registry, WeightsError
 from studio.registry.options import Options
 from tests.unit.studio.counting_device import CountingDevice
-from tests.unit.studio.tiny_networks import TOKENS, Refusing, save_tower, tower_recipe
+from tests.unit.studio.tiny_networks import TOKENS, Refusing, save_difference, save_tower, tower_recipe
 
 NAMES = ("text", "big", "other", "vae")
 SHAPES = {"text": (16, 2), "big": (32, 8), "other": (24, 6), "vae": (16, 3)}
@@ -29,6 +29,7 @@ METHODS = {
     "one": {"text": ("encode",), "big": ("denoise",), "vae": ("decode",)},
     "two": {"text": ("encode",), "other": ("denoise",), "vae": ("encode", "decode")},
     "three": {"big": ("encode", "denoise"), "other": ("denoise",)},
+    "four": {"text": ("encode",), "made": ("denoise",)},
 }
 
 
@@ -36,6 +37,7 @@ METHODS = {
 def towers(tmp_path_factory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("towers")
     made = {name: save_tower(folder / name, seed, *SHAPES[name]) for seed, name in enumerate(NAMES)}
+    made["made"] = save_difference(folder / "made", folder / "big", 7)
     broken = folder / "broken"
     save_tower(broken, 9)
     (broken / "config.json").write_text('{"width": 8, "blocks": 2}')
@@ -51,7 +53,9 @@ def _size(folder: Path) -> int:
 
 
 def recipe_of(method: str, folder: Path, pipeline: str = "Holder"):
-    return tower_recipe(method, pipeline, **{name: (folder / name, where) for name, where in METHODS[method].items()})
+    bases = {"made": (folder / "big",)}
+    stages = {name: (folder / name, where, *bases.get(name, ())) for name, where in METHODS[method].items()}
+    return tower_recipe(method, pipeline, **stages)
 
 
 class Operations(RuleBasedStateMachine):

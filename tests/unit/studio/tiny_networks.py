@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.method import Component, OnStep, Recipe
@@ -64,6 +65,7 @@ class Refusing(Holder):
 
 
 HERE = __name__
+FILE = "diffusion_pytorch_model.safetensors"
 
 
 def save_tower(folder: Path, seed: int, width: int = 16, blocks: int = 3) -> Tower:
@@ -75,15 +77,28 @@ def save_tower(folder: Path, seed: int, width: int = 16, blocks: int = 3) -> Tow
         parameter.data = torch.randn(parameter.shape, generator=generator)
     tower.kept.data = torch.randn(width, generator=generator)
     state = {name: tensor for name, tensor in tower.state_dict().items() if name != "readout.weight"}
-    save_file(state, folder / "diffusion_pytorch_model.safetensors")
+    save_file(state, folder / FILE)
     (folder / "config.json").write_text(json.dumps({"width": width, "blocks": blocks}))
     return tower.eval()
 
 
-def tower_recipe(method: str, pipeline: str = "Holder", **stages: tuple[Path, tuple[str, ...]]) -> Recipe:
-    """tower_recipe("one", text=(folder, ("encode",)), ...)."""
+def save_difference(folder: Path, base: Path, seed: int) -> Tower:
+    """A tower made from that in `base`: new first block and embedding, of which alone the files in `folder` tell."""
+    folder.mkdir(parents=True)
+    shutil.copy(base / "config.json", folder)
+    generator = torch.Generator().manual_seed(seed)
+    state = load_file(base / FILE)
+    new = {name: torch.randn(state[name].shape, generator=generator) for name in ("embed.weight", "blocks.0.weight")}
+    save_file(new, folder / FILE)
+    tower = Tower(**json.loads((base / "config.json").read_text()))
+    tower.load_state_dict(state | new | {"readout.weight": new["embed.weight"]})
+    return tower.eval()
+
+
+def tower_recipe(method: str, pipeline: str = "Holder", **stages: tuple[Any, ...]) -> Recipe:
+    """tower_recipe("one", text=(folder, ("encode",)), made=(folder, ("denoise",), base), ...)."""
     components = tuple(
-        Component(name, f"{HERE}:Tower", str(folder), where, dtype="float32")  # type: ignore[arg-type]
-        for name, (folder, where) in stages.items()
+        Component(name, f"{HERE}:Tower", str(folder), where, dtype="float32", base="".join(map(str, base)))
+        for name, (folder, where, *base) in stages.items()
     )
     return Recipe(method, f"{HERE}:{pipeline}", components)
