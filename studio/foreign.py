@@ -12,17 +12,19 @@ from studio.presets import Preset, request_with, shipped_pictures
 PLAIN = (str, int, float)  # bool is an int
 
 
-def foreign_values(preset: Preset, settings: Mapping[str, Any]) -> dict[str, Any]:
+def foreign_values(
+    preset: Preset, settings: Mapping[str, Any], ours: Mapping[str, str] | None = None
+) -> dict[str, Any]:  # fmt: skip
     """The fields that this preset's request takes; what is unknown, misshapen or names a file is left out.
 
-    Of files only the pictures that come with the preset may be named.
+    Of files only the pictures that come with the preset may be named. `ours`: fields with paths that we wrote.
     """
     fields = request_fields(preset.method.request)
     values = {
         name: value
         for name, value in settings.items()
         if name in fields and isinstance(value, PLAIN) and not _names_file(preset, name, fields[name].kind, value)
-    }
+    } | dict(ours or {})
     if _fits(preset, values):
         return values
     return {name: value for name, value in values.items() if _fits(preset, {name: value})}

@@ -21,7 +21,7 @@ from typing import Any
 from models.method import Clip
 from studio import provenance
 from studio.events import JobSpec, StudioError, kept_values, left_out
-from studio.video_files import open_video
+from studio.video_files import MOVFLAGS, open_video
 
 FORMAT = 1
 POSTER_QUALITY = 85
@@ -160,7 +160,7 @@ def _write_video(clip: Clip, path: Path, settings: dict[str, Any]) -> None:
     frames = np.pad(
         clip.frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge"
     )  # yuv420p needs even sides
-    with av.open(str(path), "w", options={"movflags": "faststart+use_metadata_tags"}) as container:
+    with av.open(str(path), "w", options={"movflags": MOVFLAGS}) as container:
         container.metadata["title"] = f"{settings['method']} {settings['seed']}"
         container.metadata["comment"] = json.dumps(settings, ensure_ascii=False, default=str)
         rate = Fraction(clip.fps).limit_denominator(1001)

@@ -31,12 +31,11 @@ def restored(settings: Mapping[str, Any], presets: Mapping[str, Preset], inputs:
     asked = settings.get("request")
     if not isinstance(asked, dict):
         raise ValueError("The settings in this file are damaged: they hold no request.")
-    asked = asked | _with_files(preset, asked, inputs or {})
-    own = {name: value for name, value in asked.items() if _is_given(preset, name, value, inputs or {})}
-    values = _starting(preset) | foreign_values(preset, {n: v for n, v in asked.items() if n not in own}) | own
+    ours = _with_files(preset, asked, inputs or {})
+    values = _starting(preset) | foreign_values(preset, asked, ours)
     made_with = str(settings.get("preset"))
     remarks = [] if made_with == preset.key else [f"It was made with {made_with:.60}, which is not offered here."]
-    remarks += _remarks(preset, asked, values, settings.get("left_out"))
+    remarks += _remarks(preset, asked, ours, values, settings.get("left_out"))
     return Restored(preset, values, tuple(remark[:LONGEST] for remark in remarks))
 
 
@@ -65,27 +64,23 @@ def _starting(preset: Preset) -> dict[str, Any]:
     }
 
 
-def _with_files(preset: Preset, asked: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
-    """The fields whose files came along, with the paths at which they lie now."""
-    changed: dict[str, Any] = {}
+def _with_files(preset: Preset, asked: Mapping[str, Any], inputs: Inputs) -> dict[str, str]:
+    """The fields whose files came along, all of them, with the paths at which they lie now."""
+    changed: dict[str, str] = {}
     for name, info in request_fields(preset.method.request).items():
         files = list(inputs.get(name, ()))
         if files and info.kind == "image":
             changed[name] = str(files[0])
-        elif files and info.kind == "camera_path" and isinstance(asked.get(name), str):
-            entries = [
-                str(files.pop(0)) if is_camera_file(entry) and files else entry for entry in path_entries(asked[name])
-            ]
-            changed[name] = "; ".join(entries)
+        elif info.kind == "camera_path" and isinstance(asked.get(name), str):
+            entries = path_entries(asked[name])
+            if files and len(files) == sum(map(is_camera_file, entries)):  # no path of the video's own may remain
+                changed[name] = "; ".join(str(files.pop(0)) if is_camera_file(entry) else entry for entry in entries)
     return changed
 
 
-def _is_given(preset: Preset, name: str, value: Any, inputs: Inputs) -> bool:
-    """A field whose files came along and can be used."""
-    return name in inputs and name in request_fields(preset.method.request) and not _fault(preset, name, value)
-
-
-def _remarks(preset: Preset, asked: Mapping[str, Any], values: Mapping[str, Any], left_out: Any) -> list[str]:
+def _remarks(
+    preset: Preset, asked: Mapping[str, Any], ours: Mapping[str, str], values: Mapping[str, Any], left_out: Any
+) -> list[str]:  # fmt: skip
     fields = request_fields(preset.method.request)
     remarks = [f"{preset.method.title} has no setting {name!r:.40}." for name in asked if name not in fields]
     for name, info in fields.items():
@@ -96,22 +91,23 @@ def _remarks(preset: Preset, asked: Mapping[str, Any], values: Mapping[str, Any]
                 remarks.append(f"{label}: the picture is not in the file. Add it again.")
         elif name not in asked:
             remarks.append(f"The file says nothing of {label}.")
-        elif values[name] != asked[name]:
-            remarks.append(f"{_fault(preset, name, asked[name], info)} It stays at {values[name]!r:.40}.")
+        elif values[name] != ours.get(name, asked[name]):
+            fault = _fault(preset, name, ours.get(name, asked[name]), info, name in ours)
+            remarks.append(f"{fault} It stays at {values[name]!r:.40}.")
     return remarks + _misfits(preset, values)
 
 
-def _fault(preset: Preset, name: str, value: Any, info: FieldInfo | None = None) -> str:
-    """Why a field cannot have this value; empty when it can."""
-    if info is not None and info.kind == "camera_path" and any(map(is_camera_file, path_entries(str(value)))):
-        return "The camera file is not inside. Add it again."
+def _fault(preset: Preset, name: str, value: Any, info: FieldInfo, ours: bool) -> str:
+    """Why a field cannot have this value. A file of this machine that the video names is not even looked for."""
+    if not ours and info.kind == "camera_path" and any(map(is_camera_file, path_entries(str(value)))):
+        return f"{info.label or name}: the camera file is not inside. Add it again."
     if not isinstance(value, PLAIN):
-        return f"{info.label or name if info else name} is {type(value).__name__}, which no field holds."
+        return f"{info.label or name} is {type(value).__name__}, which no field holds."
     try:
         request_with(preset.request, {name: value})
     except (ValueError, OverflowError) as error:
         return str(error)
-    return ""
+    return f"{info.label or name} does not go with the rest."
 
 
 def _misfits(preset: Preset, values: Mapping[str, Any]) -> list[str]:

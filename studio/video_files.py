@@ -7,9 +7,10 @@ open for a stranger; so the format is decided here, by the first bytes, and said
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import struct
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = 4096 * 2304  # of a frame
 MOST_DECODED = 512 << 20  # bytes of RGB that a clip may take in memory
 MOST_FRAMES = 10_000
+MOVFLAGS = "faststart+use_metadata_tags"
 FORMATS = ((4, b"ftyp", "mp4"), (0, b"\x1a\x45\xdf\xa3", "matroska"))  # where, what, FFmpeg's name
 
 
@@ -81,6 +83,41 @@ def video_format(path: Path) -> str | None:
     except OSError:
         return None
     return next((name for at, magic, name in FORMATS if start[at : at + len(magic)] == magic), None)
+
+
+def copy_frames(source: Path, target: Path, tags: Collection[str] = ()) -> None:
+    """The same encoded frames in an mp4 of their own, with those of the `tags` that there were, and nothing else.
+
+    ValueError when `source` is no video that can be copied.
+    """
+    import av
+    from av.error import FFmpegError
+
+    try:
+        with open_video(source) as original, av.open(str(target), "w", "mp4", {"movflags": MOVFLAGS}) as copy:
+            copy.metadata.update({name: words for name, words in original.metadata.items() if name in tags})
+            stream = original.streams.video[0]
+            twin = copy.add_stream_from_template(stream)
+            for packet in original.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = twin
+                    copy.mux(packet)
+    except (FFmpegError, ValueError) as error:
+        raise ValueError(f"{source.name} is not a video that can be copied.") from error
+
+
+def outer_boxes(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and size of an mp4's outermost boxes, as far as they make sense."""
+    start = 0
+    while start + 8 <= length:
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if size == 1:
+            size = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))[0]
+        if size < 8 or start + size > length:
+            return
+        yield kind, start, size
+        start += size
 
 
 def _check_size(path: Path, stream: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.provenance import manifest, xmp
-from studio.video_files import open_video, sampled_frames, video_format
+from studio.video_files import copy_frames, sampled_frames, video_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,22 +76,11 @@ def clean_copy(source: Path, target: Path, certificates: Path) -> None:
 
     ValueError when `source` is not a video.
     """
-    import av
-    from av.error import FFmpegError
-
     part = target.with_name(f".{target.name}.part")
     try:
-        with open_video(source) as original, av.open(str(part), "w", "mp4", {"movflags": "faststart"}) as copy:
-            stream = original.streams.video[0]
-            twin = copy.add_stream_from_template(stream)
-            for packet in original.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = twin
-                    copy.mux(packet)
+        copy_frames(source, part)
         mark_video(part, certificates)
         part.replace(target)
-    except (FFmpegError, ValueError) as error:
-        raise ValueError(f"{source.name} is not a video that can be copied.") from error
     finally:
         part.unlink(missing_ok=True)
 

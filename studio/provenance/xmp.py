@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+
+from studio.video_files import outer_boxes
 
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # XMP's identifier in mp4: XMP specification, part 3
@@ -40,26 +40,12 @@ def source_type(path: Path) -> str | None:
 
 def _of_video(path: Path) -> bytes:
     with path.open("rb") as file:
-        for kind, start, size in _boxes(file, path.stat().st_size):
+        for kind, start, size in outer_boxes(file, path.stat().st_size):
             if kind == b"uuid" and 24 <= size <= MOST_BYTES:
                 file.seek(start + 8)
                 if file.read(16) == BOX:
                     return file.read(size - 24)
     return b""
-
-
-def _boxes(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and size of an mp4's outermost boxes, as far as they make sense; ours have no long sizes."""
-    start = 0
-    while start + 8 <= length:
-        file.seek(start)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:
-            size = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))[0]
-        if size < 8 or start + size > length:
-            return
-        yield kind, start, size
-        start += size
 
 
 def _of_picture(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import shutil
+import struct
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from studio.enclosed import BOX, enclosed
 from tests.benchmark.fuzz_mutation import damaged, damaged_tree, damaged_words, json_text
 
 ROOT = Path(__file__).parents[2]
@@ -64,18 +66,16 @@ class VideoSettings(Parser):
 
     def read(self, path: Path) -> None:
         from studio.cameras import clip_cameras
-        from studio.foreign import foreign_values
         from studio.outputs import read_settings
         from studio.presets import load_presets
         from studio.provenance import Findings
         from studio.provenance.report import lines
+        from studio.restored import restored
 
         settings = read_settings(path)
         clip_cameras(path)
         lines(Findings(path.name, None, None, None, settings))
-        preset = load_presets(FAKES, ("models", "tests.fakes"))["sketch/pocket"]
-        if isinstance(settings.get("request"), dict):
-            foreign_values(preset, settings["request"])
+        restored(settings, load_presets(FAKES, ("models", "tests.fakes")))
 
 
 class Marks(Parser):
@@ -115,6 +115,23 @@ class Pictures(Parser):
         from models.common.pictures import read_picture
 
         assert read_picture(path).shape[2] == 3
+
+
+class EnclosedFiles(Parser):
+    """Pictures and camera files inside a video: the box and what lies in it."""
+
+    def make(self, lots: random.Random) -> Path:
+        listed = [["picture", len(_picture("PNG"))], ["cameras", 20]]
+        if lots.random() < 0.5:
+            listed = damaged_tree(listed, lots)
+        header = json_text(listed, lots).encode()
+        body = struct.pack(">I", len(header)) + header + _picture("PNG") + b"a camera path      \n"
+        body = damaged(body, lots) if lots.random() < 0.5 else body
+        return self.put("case.mp4", struct.pack(">I4s16s", 24 + len(body), b"uuid", BOX) + body)
+
+    def read(self, path: Path) -> None:
+        for file in enclosed(path):
+            assert file.suffix in (".png", ".jpg", ".bmp", ".webp", ".txt")
 
 
 class Poses(Parser):
@@ -237,6 +254,7 @@ PARSERS: dict[str, Callable[[Path], Parser]] = {
     "settings": VideoSettings,
     "marks": Marks,
     "pictures": Pictures,
+    "enclosed files": EnclosedFiles,
     "poses": Poses,
     "presets": Presets,
     "bundles": Bundles,
