@@ -24,5 +24,6 @@ def thumbnail(video: str | None, poster: str | None = None) -> str:
     still = f' poster="{escape(poster)}"' if poster else ""
     # #t= makes browsers that load only metadata show a frame
     return (
-        f'<video src="{escape(video)}#t=0.001"{still} muted loop playsinline preload="metadata" tabindex="-1"></video>'
+        f'<video src="{escape(video)}#t=0.001"{still} muted loop playsinline preload="metadata"'
+        ' tabindex="-1" aria-hidden="true"></video>'
     )

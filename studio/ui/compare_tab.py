@@ -29,7 +29,8 @@ from studio.ui.visitor import visitor_name
 TICK_SECONDS = 0.7
 # On a narrow page the result lies below the methods; whoever asked for it is taken there.
 TO_RESULT = """() => {
-  if (innerWidth <= 900) document.querySelector(".q-outcome").scrollIntoView({ behavior: "smooth" });
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (innerWidth <= 900) document.querySelector(".q-outcome").scrollIntoView({ behavior });
 }"""
 Updates = dict[Any, Any]
 CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}

@@ -11,7 +11,7 @@ const LOOKS = 4; // lines of sight on a path
 const TURN = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
 const CAMERAS_STYLE = `
 :host { display: block; }
-svg { display: block; width: 100%; aspect-ratio: 25 / 17; border: 1px solid var(--q-line-colour, #8884); border-radius: 10px;
+svg { display: block; width: 100%; aspect-ratio: 24 / 17; border: 1px solid var(--q-line-colour, #8884); border-radius: 10px;
   background: var(--q-sunk, #8882); cursor: grab; touch-action: pan-y; }
 svg:active { cursor: grabbing; }
 svg:focus-visible { outline: 2px solid var(--q-accent, #0f766e); outline-offset: 2px; }
@@ -35,7 +35,7 @@ class QuintetCameras extends HTMLElement {
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.innerHTML = `<style>${CAMERAS_STYLE}</style><svg viewBox="-125 -68 250 170" role="img" tabindex="0"></svg><ul></ul>`;
+    root.innerHTML = `<style>${CAMERAS_STYLE}</style><svg viewBox="-120 -74 240 170" role="img" tabindex="0"></svg><ul></ul>`;
     [this.paper, this.legend] = [root.querySelector("svg"), root.querySelector("ul")];
     this.turn = [-0.5, 0.5]; // radians about the upright axis, then up
     this.paper.addEventListener("pointerdown", (event) => this.drag(event));
@@ -50,7 +50,7 @@ class QuintetCameras extends HTMLElement {
     this.views = JSON.parse(this.dataset.views || "[]");
     const points = this.views.flatMap((view) => view.frames.map(centre));
     const far = Math.max(REACH, ...points.map((point) => Math.hypot(...point.map((value, axis) => value - MIDDLE[axis]))));
-    this.scale = 80 / (far * 1.1);
+    this.scale = 92 / (far * 1.1);
     this.depth = FRUSTUM * far;
     this.legend.replaceChildren(...this.views.map(entry), note());
     const told = this.views.map(({ label, path, frames }) => `${label}${path ? `, ${path}` : ""}: ${wordsOf(frames)}`);
@@ -96,11 +96,12 @@ class QuintetCameras extends HTMLElement {
 
   draw() {
     this.paper.replaceChildren();
-    for (let at = -0.75; at <= 0.76; at += 0.25) {
+    for (let at = -0.6; at <= 0.61; at += 0.2) {
       const ground = (x, z) => [x, 0.3, z + 0.5];
-      this.line([ground(at, -0.75), ground(at, 0.75)], "ground");
-      this.line([ground(-0.75, at), ground(0.75, at)], "ground");
+      this.line([ground(at, -0.6), ground(at, 0.6)], "ground");
+      this.line([ground(-0.6, at), ground(0.6, at)], "ground");
     }
+    this.line([MIDDLE.map((value, axis) => 2 * value - TARGET[axis]), TARGET], "target");
     const target = document.createElementNS(SVG, "circle");
     const [x, y] = this.onPaper(TARGET);
     for (const [name, value] of [["cx", x], ["cy", y], ["r", 6], ["class", "target"]]) target.setAttribute(name, value);
@@ -130,9 +131,10 @@ class QuintetCameras extends HTMLElement {
 
   name(frame, number) {
     const made = document.createElementNS(SVG, "text");
-    const [x, y] = this.onPaper(inWorld(frame, [0, 0, 1.5 * this.depth]));
+    const [, fy, , cy] = frame.slice(12);
+    const [x, y] = this.onPaper(inWorld(frame, [0, (-cy / fy) * this.depth, this.depth])); // its upper edge
     made.setAttribute("x", x);
-    made.setAttribute("y", y + 4);
+    made.setAttribute("y", y - 4);
     made.textContent = number;
     this.paper.append(made);
   }
