@@ -1,62 +1,59 @@
-"""What the shared registry saves and costs, as ratios inside one run; on a GPU also with networks of full size.
+"""What the shared registry saves and costs, as ratios inside one run, with the five pocket methods on a CPU.
 
-    python -m tests.benchmark.registry            the pocket presets on a CPU
-    python -m tests.benchmark.registry --gpu      synthetic weights of CogVideoX-5B's shapes (11 GB of disk, a GPU)
+    OMP_NUM_THREADS=1 python -m tests.benchmark.registry [--jobs 200]
 
-Each row: what, measured, target. The last line is one JSON object.
+`--jobs`: of eight users together, a tenth of them stopped; 200 take a quarter of an hour on two quiet cores, 0 leaves
+them out. Times mean something on a quiet machine only, bytes and pixels always. Each row: what, measured, target. The
+last line is one JSON object. Networks of full size: `registry_gpu.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from diffusers import UNetMotionModel
 
-from models.method import Component, Recipe
+from models.method import REPOSITORY, Recipe
 from studio.presets import Preset, load_presets
 from studio.registry import Registry
-from studio.registry.options import Options
-from studio.registry.shells import build_module, watch
-from studio.registry.tuning import compile_blocks
+from studio.registry.ledger import Candidate, choose_evictions
+from tests.benchmark import registry_jobs
 
-FULL = {
-    "num_attention_heads": 48, "attention_head_dim": 64, "num_layers": 42, "in_channels": 16, "out_channels": 16,
-    "text_embed_dim": 4096, "use_rotary_positional_embeddings": True,
-}  # fmt: skip
-FLOOR_SECONDS = (
-    0.84  # of a guided step at 49x480x720: 664 TFLOP at 790 TFLOP/s, a bfloat16 product measured on an H200
-)
-
-
-class Parts:
-    """A pipeline that only holds what it was given."""
-
-    def __init__(self, **parts: Any) -> None:
-        self.__dict__.update(parts)
-
-    def __call__(self, request: Any, on_step: Any) -> list[Any]:
-        return []
+USERS = 8
+CANCELLED = 0.1
 
 
 def shared_bytes(presets: list[Preset]) -> tuple[int, int]:
-    """Bytes of all methods resident in one registry, and in one registry each."""
-    together = Registry("cpu")
+    """Bytes of all methods resident in one registry, and of five pipelines with tensors of their own.
+
+    What a job makes for itself, MCM's student and CustomVideoX's adapter, is in neither.
+    """
+    together: Any = Registry("cpu")
     apart = 0
     for preset in presets:
-        alone = Registry("cpu")
-        for registry in (together, alone):
-            with registry.acquire(preset.recipe):
-                pass
-        apart += alone.status()["bytes"]
+        with together.acquire(preset.recipe) as pipeline:
+            modules = [part.shell.module for part in together._leases[id(pipeline)].parts]
+            tensors = {id(t): t for module in modules for t in (*module.parameters(), *module.buffers())}
+            apart += sum(tensor.nbytes for tensor in tensors.values())
     return together.status()["bytes"], apart
+
+
+def decision_milliseconds(components: int = 100) -> float:
+    """Median time to decide what goes when half of all bytes are needed."""
+    draw = random.Random(0)
+    crowd = [
+        Candidate(n, draw.randint(1, 1000), draw.random(), draw.choice([None, 0, 3, 9]), draw.randint(0, 999))
+        for n in range(components)
+    ]
+    needed = sum(candidate.bytes for candidate in crowd) // 2
+    return 1000 * statistics.median(timed(lambda: choose_evictions(crowd, needed)) for _ in range(50))
 
 
 def switch_and_reload(preset: Preset, rounds: int = 15) -> tuple[float, float]:
@@ -64,151 +61,85 @@ def switch_and_reload(preset: Preset, rounds: int = 15) -> tuple[float, float]:
     registry = Registry("cpu")
     with registry.acquire(preset.recipe):
         pass
-    warm = [_timed(lambda: _take(registry, preset)) for _ in range(rounds)]
+    warm = [timed(lambda: take(registry, preset)) for _ in range(rounds)]
     cold = []
     for _ in range(5):
         registry.unload()
-        cold.append(_timed(lambda: _take(registry, preset)))
+        cold.append(timed(lambda: take(registry, preset)))
     return statistics.median(warm), statistics.median(cold)
 
 
-def step_overhead(preset: Preset, rounds: int = 60) -> float:
-    """Median of one network call as a job makes it over the same call without the registry's ears, in turns."""
-    registry: Any = Registry("cpu")
+def step_overhead(preset: Preset, rounds: int = 60) -> tuple[float, bool]:
+    """A network call inside a job over that of the network its own library loads, in turns; and whether equal in bits.
+
+    `preset` is of MCM, whose teacher is diffusers' own class.
+    """
+    bare: Any = UNetMotionModel.from_pretrained(REPOSITORY / preset.weights.unet, torch_dtype=torch.float32).eval()
+    channels, size = bare.config.in_channels, bare.config.sample_size
+    sample = torch.randn(2, channels, bare.config.motion_max_seq_length, size, size)
+    text = torch.randn(2 * sample.shape[2], 16, bare.config.cross_attention_dim)
     ratios = []
-    with registry.acquire(preset.recipe) as pipeline, torch.no_grad():
-        network = getattr(pipeline, "transformer", None) or pipeline.unet
-        call = example_call(network)
-        handles = registry._leases[id(pipeline)]._handles
-        part = next(part for part in registry._leases[id(pipeline)].parts if part.shell.module is network)
-        for handle in handles:
-            handle.remove()
+    with Registry("cpu").acquire(preset.recipe) as pipeline, torch.inference_mode():
+        networks = {"ours": pipeline.unet, "bare": bare}  # pyright: ignore[reportAttributeAccessIssue]
+        outputs = {}
         for index in range(rounds + 5):
             seconds = {}
-            for heard in (True, False) if index % 2 else (False, True):
-                ears = watch(network, lambda: registry._leases[id(pipeline)].use(part)) if heard else []
+            for name in ("ours", "bare") if index % 2 else ("bare", "ours"):
                 start = time.process_time()
-                call()
-                seconds[heard] = time.process_time() - start
-                for ear in ears:
-                    ear.remove()
-            ratios.append(seconds[True] / seconds[False])
-    return statistics.median(ratios[5:])
+                outputs[name] = networks[name](sample, 500, text, return_dict=False)[0]
+                seconds[name] = time.process_time() - start
+            ratios.append(seconds["ours"] / seconds["bare"])
+    return statistics.median(ratios[5:]), torch.equal(outputs["ours"], outputs["bare"])
 
 
-def example_call(network: Any, frames: int = 0, height: int = 0, width: int = 0, batch: int = 2) -> Callable[[], Any]:
-    """One step's call of a CogVideoX network with random input of the right shapes."""
-    config, device, dtype = network.config, network.device, network.dtype
-    frames = frames or 4 * (config.patch_size_t or 1)
-    height, width = height or config.sample_height, width or config.sample_width
-    draw = lambda *shape: torch.randn(*shape, device=device, dtype=dtype)  # noqa: E731
-    tokens = -(-frames // (config.patch_size_t or 1)) * (height // config.patch_size) * (width // config.patch_size)
-    angles = draw(tokens, config.attention_head_dim).float()
-    values = {
-        "hidden_states": draw(batch, frames, config.in_channels, height, width),
-        "encoder_hidden_states": draw(batch, config.max_text_seq_length, config.text_embed_dim),
-        "timestep": torch.full((batch,), 500.0, device=device),
-        "image_rotary_emb": (angles.cos(), angles.sin()) if config.use_rotary_positional_embeddings else None,
-    }
-    return lambda: network(**values)
-
-
-def full_size(folder: Path, config: dict[str, Any], device: str, size: tuple[int, int, int]) -> dict[str, float]:
-    """Load, switch and step with synthetic weights of true shapes; `size` in latents: frames, height, width."""
-    make_weights(folder / "transformer", config)
-    part = Component("transformer", "diffusers:CogVideoXTransformer3DModel", str(folder / "transformer"))
-    recipe = Recipe("synthetic", f"{__name__}:Parts", (part,))
-    registry: Any = Registry(device)
-    rows: dict[str, float] = {}
-    allocated = torch.cuda.memory_allocated if device == "cuda" else lambda: 0
-    before = allocated()
-    rows["first load, s"] = _timed(lambda: _take(registry, recipe))
-    rows["bytes of ledger over allocated"] = registry.status()["bytes"] / max(allocated() - before, 1)
-    for resident in registry.memory.residents.values():
-        registry.memory.evict(resident)
-    rows["switch from this machine's memory, s"] = _timed(lambda: _take(registry, recipe))
-    with registry.acquire(recipe) as pipeline, torch.no_grad():
-        call = example_call(pipeline.transformer, *size)
-        rows["step, s"] = _median_step(call, device)
-        rows["peak beside weights, GiB"] = _peak(call, device)
-    if device != "cuda":
-        return rows
-    compiled = Registry(device, options=Options(compile=True))
-    with compiled.acquire(recipe) as pipeline, torch.no_grad():
-        rows["step compiled, s"] = _median_step(example_call(pipeline.transformer, *size), device)  # type: ignore[attr-defined]
-    return rows
-
-
-def make_weights(folder: Path, config: dict[str, Any]) -> None:
-    """Random weights of a CogVideoX transformer in diffusers' layout."""
-    network: Any = build_module("diffusers:CogVideoXTransformer3DModel", config)
-    assert compile_blocks(network, backend="eager"), "its blocks are known"
-    tensors = {
-        name: torch.randn(tensor.shape, dtype=torch.bfloat16) * 0.02 for name, tensor in network.state_dict().items()
-    }
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "diffusion_pytorch_model.safetensors")
-    settings = {name: value for name, value in network.config.items() if not name.startswith("_")}
-    (folder / "config.json").write_text(json.dumps(settings))
-
-
-def _take(registry: Registry, what: Preset | Recipe) -> None:
+def take(registry: Registry, what: Preset | Recipe) -> None:
     with registry.acquire(what.recipe if isinstance(what, Preset) else what):
         pass
 
 
-def _timed(function: Callable[[], Any]) -> float:
+def timed(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
-def _median_step(call: Callable[[], Any], device: str) -> float:
-    def step() -> None:
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    for _ in range(2):
-        step()
-    return statistics.median(_timed(step) for _ in range(5))
-
-
-def _peak(call: Callable[[], Any], device: str) -> float:
-    if device != "cuda":
-        return 0.0
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call()
-    return (torch.cuda.max_memory_allocated() - before) / 2**30
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--gpu", action="store_true")
-    parser.add_argument("--tiny", action="store_true", help="the GPU's rows with a tiny network on the CPU")
-    options = parser.parse_args()
-    rows: dict[str, Any] = {}
-    if options.gpu or options.tiny:
-        tiny = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2, "text_embed_dim": 32,
-                "time_embed_dim": 8, "sample_width": 8, "sample_height": 8, "sample_frames": 5}  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:
-            rows = full_size(Path(folder), tiny if options.tiny else FULL, "cpu" if options.tiny else "cuda",
-                             (5, 8, 8) if options.tiny else (13, 60, 90))  # fmt: skip
-        if not options.tiny:
-            rows["step over the arithmetic floor"] = rows["step, s"] / FLOOR_SECONDS
-    else:
-        presets = [preset for preset in load_presets().values() if preset.name == "pocket"]
-        together, apart = shared_bytes(presets)
-        warm, cold = switch_and_reload(presets[0])
-        rows = {
-            "methods": [preset.method.name for preset in presets],
-            "bytes shared over independent (five methods: at most 0.70)": round(together / apart, 3),
-            "warm switch, ms": round(warm * 1000, 2),
-            "reload, ms": round(cold * 1000, 2),
-            "reload over warm switch (at least 10)": round(cold / warm, 1),
-            "step with the registry over without (at most 1.01)": round(step_overhead(presets[-1]), 4),
-        }
+    parser.add_argument("--jobs", type=int, default=40, help="of all users together; 0 leaves out what needs jobs")
+    wanted = parser.parse_args().jobs
+    presets = [preset for preset in load_presets().values() if preset.name == "pocket"]
+    together, apart = shared_bytes(presets)
+    little = int(apart * registry_jobs.LITTLE)
+    rows: dict[str, Any] = {
+        "methods": [preset.method.name for preset in presets],
+        "bytes resident, shared": together,
+        "bytes of independent pipelines": apart,
+        "shared over independent (at most 0.70)": round(together / apart, 3),
+        "200 switches, bytes (0 after; padding between ledger and device)": registry_jobs.drift(presets, little),
+        "eviction among 100 components, ms (at most 1)": round(decision_milliseconds(), 3),
+    }
+    mcm = next(preset for preset in presets if preset.method.name == "mcm")
+    overhead, equal = step_overhead(mcm)
+    warm, cold = switch_and_reload(presets[0])
+    rows |= {
+        "warm switch, ms": round(warm * 1000, 2),
+        "reload, ms": round(cold * 1000, 2),
+        "reload over warm switch (at least 10)": round(cold / warm, 1),
+        "step in a job over bare diffusers (at most 1.01)": round(overhead, 4),
+        "the same bits as diffusers' own": equal,
+    }
+    if wanted:
+        jobs = registry_jobs.short_jobs(presets)
+        one = next(job for job in jobs if job.preset is mcm)  # a load in another thread changed its pixels elsewhere
+        others = [preset for preset in presets if preset is not mcm]
+        each = max(1, wanted // USERS)
+        rows |= {
+            "weights read by a repeat (0)": registry_jobs.readings_of_a_repeat(one),
+            "24 jobs while others load: identical (24)": registry_jobs.while_loading(one, others),
+            "20 jobs in 0.40 of the independent bytes (20, at most 1)": registry_jobs.little_memory(jobs, little),
+            f"{USERS} users, {USERS * each} jobs (no different ones, 0 bytes left)":
+                registry_jobs.crowd(jobs, USERS, each, CANCELLED, little),
+        }  # fmt: skip
     for what, measured in rows.items():
         print(f"{what:70s} {measured}")
     print(json.dumps(rows))

@@ -32,7 +32,7 @@ def correct(pipeline: Any, answers: dict[str, torch.Tensor], *names: str) -> boo
     return all(torch.equal(pipeline.compute(name), answers[name]) for name in names)
 
 
-def run_all(work: list[Any]) -> None:
+def run_all(work: list[Any], patience_seconds: float = 120) -> None:
     """Every function in a thread of its own; the first error of any of them."""
     errors: list[BaseException] = []
 
@@ -46,7 +46,7 @@ def run_all(work: list[Any]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(patience_seconds)
     assert not any(thread.is_alive() for thread in threads), "someone waits for ever"
     if errors:
         raise errors[0]
