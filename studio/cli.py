@@ -15,6 +15,7 @@ from studio.commands import (
     BAD_INPUT,
     INTERRUPTED,
     SETTINGS_ARE_FLAGS,
+    atlas,
     batch,
     bench,
     compare,
@@ -43,11 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     summary = (__doc__ or "").splitlines()[0]
     parser = Parser(prog="python -m studio", description=summary, epilog=SETTINGS_ARE_FLAGS)
-    words = "generate | batch | compare | inspect | bench | list | serve | weights | space"
+    words = "generate | batch | compare | atlas | inspect | bench | list | serve | weights | space"
     commands = parser.add_subparsers(required=True, metavar=words)
     generate.add(commands)
     batch.add(commands)
     compare.add(commands)
+    atlas.add(commands)
     _add_inspect(commands)
     bench.add(commands)
     commands.add_parser("list", help="methods, presets and their settings").set_defaults(run=_list)

@@ -11,20 +11,34 @@ from studio.ui.player import Curve
 
 MOST_CURVES = 3
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "neither is better"}
+CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}
 Scores = Mapping[str, Score]  # of one clip, by metric
 
 
 def table(labels: Sequence[str], scores: Sequence[Scores]) -> str:
     """Metrics down, clips across. A number that cannot be compared is a dash with its reason beneath."""
-    known = [metric for metric in METRICS.values() if any(metric.name in clip for clip in scores)]
-    shown = [metric for metric in known if any(_value(clip, metric) is not None for clip in scores)]
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
-    rows = "".join(_row(metric, scores) for metric in shown)
-    missing = [metric for metric in known if metric not in shown]
+    lines, absent = parts(scores)
+    rows = "".join(f"<tr>{heading(METRICS[name])}{cells}</tr>" for name, cells in lines.items())
     return (
         '<div class="q-numbers" tabindex="0" role="region" aria-label="Numbers"><table>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>{_reasons(missing, scores)}"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>{absent}"
     )
+
+
+def parts(scores: Sequence[Scores]) -> tuple[dict[str, str], str]:
+    """By metric the cells of its line, in order, and why the other metrics have none: HTML."""
+    known = [metric for metric in METRICS.values() if any(metric.name in clip for clip in scores)]
+    shown = [metric for metric in known if any(_value(clip, metric) is not None for clip in scores)]
+    lines = {metric.name: "".join(_cell(clip.get(metric.name), metric) for clip in scores) for metric in shown}
+    return lines, _reasons([metric for metric in known if metric not in shown], scores)
+
+
+def heading(metric: Metric) -> str:
+    """The first cell of a metric's line."""
+    told = f"{_span(metric)}, {DIRECTIONS[metric.better]}"
+    name, help = escape(metric.title), escape(metric.help)
+    return f'<th scope="row" title="{help}">{name}<small>{escape(told)}</small></th>'
 
 
 def by_seed(rows: Sequence[str], places: Sequence[int], scores: Sequence[Scores]) -> str:
@@ -49,10 +63,11 @@ def by_seed(rows: Sequence[str], places: Sequence[int], scores: Sequence[Scores]
 def curves(scores: Sequence[Scores], names: Sequence[str]) -> tuple[Curve, ...]:
     """Curves of these metrics for the player, the metric that belongs beside one always with it."""
     wanted = list(dict.fromkeys(name for first in names for name in (first, METRICS[first].beside) if name))
-    return tuple(curve for name in wanted[:MOST_CURVES] if (curve := _curve(METRICS[name], scores)))
+    return tuple(curve for name in wanted[:MOST_CURVES] if (curve := curve_of(METRICS[name], scores)))
 
 
-def _curve(metric: Metric, scores: Sequence[Scores]) -> Curve | None:
+def curve_of(metric: Metric, scores: Sequence[Scores]) -> Curve | None:
+    """A line per clip; None when no clip has one."""
     lines = tuple(_line(clip, metric) for clip in scores)
     values = [value for line in lines for value in line or () if value is not None]
     if not values:
@@ -60,16 +75,6 @@ def _curve(metric: Metric, scores: Sequence[Scores]) -> Curve | None:
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.5
     return Curve(metric.title, low - room, high + room, lines, f"{_span(metric)}, {DIRECTIONS[metric.better]}")
-
-
-def _row(metric: Metric, scores: Sequence[Scores]) -> str:
-    values = [_value(clip, metric) for clip in scores]
-    told = f"{_span(metric)}, {DIRECTIONS[metric.better]}"
-    cells = "".join(_cell(clip.get(metric.name), metric) for clip in scores) if values else ""
-    return (
-        f'<tr><th scope="row" title="{escape(metric.help)}">{escape(metric.title)}<small>{escape(told)}</small></th>'
-        f"{cells}</tr>"
-    )
 
 
 def _cell(score: Score | None, metric: Metric) -> str:

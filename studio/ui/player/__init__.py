@@ -57,6 +57,20 @@ def draw(
     address: Callable[[Path], str | None] = file_url,
 ) -> str:
     """HTML of a player over these files. A file that is gone is named in words; ValueError for more than six clips."""
+    data, gone = contents(clips, labels, options, address)
+    remark = f'<p class="q-told">Moved or deleted: {escape(", ".join(gone))}.</p>' if gone else ""
+    entries = data["clips"]
+    if not entries:
+        return remark
+    links = "".join(f'<a href="{escape(entry["address"])}">{escape(entry["label"])}</a> ' for entry in entries)
+    text = json.dumps(data, ensure_ascii=False)
+    return f'<quintet-player data-clips="{escape(text)}">{links}</quintet-player>{remark}'
+
+
+def contents(
+    clips: Sequence[Path], labels: Sequence[str], options: Options, address: Callable[[Path], str | None] = file_url
+) -> tuple[dict[str, Any], list[str]]:
+    """What a player is given as `data-clips`, and the labels of the files that are gone."""
     if len(clips) != len(labels):
         raise ValueError(f"Every clip needs a label: got {len(clips)} clips and {len(labels)} labels.")
     if len(clips) > MOST_CLIPS:
@@ -74,13 +88,7 @@ def draw(
     data: dict[str, Any] = {"clips": entries, "curves": curves, "mode": options.mode, "align": options.align}
     if related := epipolar_links([clips[index] for index in kept]):
         data["epipolar"] = related
-    text = json.dumps(data | {"play": options.play, "name": options.name}, ensure_ascii=False)
-    gone = [labels[index] for index, url in found if not url]
-    remark = f'<p class="q-told">Moved or deleted: {escape(", ".join(gone))}.</p>' if gone else ""
-    if not entries:
-        return remark
-    links = "".join(f'<a href="{escape(entry["address"])}">{escape(entry["label"])}</a> ' for entry in entries)
-    return f'<quintet-player data-clips="{escape(text)}">{links}</quintet-player>{remark}'
+    return data | {"play": options.play, "name": options.name}, [labels[index] for index, url in found if not url]
 
 
 @functools.cache

@@ -19,11 +19,13 @@ class Frames {
     const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, preload: "auto" });
     let address = "";
     try {
-      // From memory: seeking then asks the server for nothing.
-      const answer = await fetch(this.clip.address, { signal });
-      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-      address = URL.createObjectURL(await answer.blob());
-      await happened(video, "loadeddata", () => (video.src = address), signal);
+      if (!onDisk(this.clip.address)) {
+        // From memory: seeking then asks the server for nothing.
+        const answer = await fetch(this.clip.address, { signal });
+        if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+        address = URL.createObjectURL(await answer.blob());
+      }
+      await happened(video, "loadeddata", () => (video.src = address || this.clip.address), signal);
       this.width = video.videoWidth;
       this.height = video.videoHeight;
       const size = { resizeWidth: Math.max(1, Math.round(this.width * this.scale(this))), resizeQuality: "high" };
@@ -53,6 +55,9 @@ class Frames {
     this.pictures = [];
   }
 }
+
+// A page opened from a disk may show the files beside it and may not fetch them.
+const onDisk = (address) => new URL(address, document.baseURI).protocol === "file:";
 
 // The next frame the video presents.
 function presented(video) {
