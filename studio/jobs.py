@@ -6,6 +6,7 @@ Threads only; neither gradio nor torch. The page holds a job id and nothing else
 from __future__ import annotations
 
 import contextvars
+import copy
 import dataclasses
 import functools
 import itertools
@@ -13,7 +14,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,20 @@ class Job:
     def stop(self) -> None:
         self._stop.set()
 
+    def asked_with(self, files: Collection[Path]) -> bool:
+        """Whether its request names one of these files."""
+        values = vars(self.request).values()
+        return any(isinstance(value, Path) and value.resolve() in files for value in values)
+
+    def forget_files(self) -> None:
+        """Drop the pictures from the request; a worker that has it already goes on until it stops."""
+        kept = copy.copy(self.request)
+        for name, value in vars(kept).items():
+            if isinstance(value, Path):
+                setattr(kept, name, None)
+        self.request = kept
+        self.spec = dataclasses.replace(self.spec, request=kept)
+
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
@@ -168,6 +183,17 @@ class JobQueue:
                 self._end(job, Stopped())
                 self._announce_positions()
         return True
+
+    def forget(self, owner: str, files: Collection[Path]) -> int:
+        """Stop this owner's jobs that were asked with these files, and drop the files from all their requests.
+
+        How many jobs were not over yet.
+        """
+        asked = [job for job in self.jobs(owner) if job.asked_with(files)]
+        stopped = sum(self.stop(job.id, owner) for job in asked)
+        for job in asked:
+            job.forget_files()
+        return stopped
 
     def get(self, id: str, owner: str) -> Job | None:
         """The job, if it is this owner's."""

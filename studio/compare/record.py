@@ -113,7 +113,8 @@ class Comparisons:
         if preset is None or not member.request:
             raise StudioError(f"{member.label} cannot be made here.", member.reason)
         before = self._jobs.get(member.job, owner)  # it alone still knows a picture of the person's own
-        request = before.request if before else request_with(preset.request, member.request)
+        # checked anew: its picture may have been forgotten or swept meanwhile
+        request = replace(before.request) if before else request_with(preset.request, member.request)
         job = self._jobs.submit(preset, request, owner)
         return self._with_member(comparison, owner, index, replace(member, job=job.id, reason=""))
 

@@ -9,6 +9,7 @@ PROBLEMS = {
     "assertion.bmffHash.mismatch": "the file was changed after it was signed",
     "claimSignature.mismatch": "the signature is not the signer's",
 }
+TOLD = {"seed": "seed", "num_inference_steps": "steps"}
 LONGEST = 2000  # characters of a file's settings that are told
 PROVES = {
     "label": "Anyone can add or remove it; copying keeps it, most web sites and every new encoding drop it.",
@@ -70,6 +71,6 @@ def _settings(findings: Findings) -> str:
         return "None, or removed."
     request = settings.get("request")
     request = request if isinstance(request, dict) else {}
-    told = ", ".join(f"{name} {request[name]}" for name in ("seed", "num_inference_steps") if name in request)
+    told = ", ".join(f"{word} {request[name]}" for name, word in TOLD.items() if name in request)
     prompt = f" “{request['prompt']}”" if request.get("prompt") else ""
     return f"{settings.get('method', 'unknown method')}, {told}.{prompt}"[:LONGEST]

@@ -17,10 +17,13 @@ from studio.settings import StudioSettings
 from studio.ui.api import add_api
 from studio.ui.api.endpoints import Endpoints
 from studio.ui.compare_tab import CompareTab
+from studio.ui.forget_panel import ForgetPanel
 from studio.ui.gallery_tab import GalleryTab
 from studio.ui.inspect_tab import InspectTab
 from studio.ui.memory_panel import MemoryPanel
 from studio.ui.method_tab import MethodTab
+from studio.ui.own_pictures import OwnPictures
+from studio.ui.restoring import Restorer
 from studio.ui.visitor import visitor_name, visitor_state
 from studio.weights.downloads import Downloads
 
@@ -47,25 +50,34 @@ def build_app(
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS)
     ) as page:
-        visitor = visitor_state()
+        visitor, own = visitor_state(), OwnPictures(jobs, presets.values())
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tabs(selected=next(iter(presets))) as tabs:
-            compare = CompareTab(presets, jobs, history, visitor, certificates)
-            methods = {key: MethodTab(preset, jobs, visitor, downloads) for key, preset in presets.items()}
+            compare = CompareTab(presets, jobs, history, visitor, own, certificates)
+            methods = {
+                key: MethodTab(preset, jobs, visitor, own, downloads, certificates) for key, preset in presets.items()
+            }
             past = GalleryTab(history, presets, visitor)
-            inspect = InspectTab(presets, certificates)
+            inspect = InspectTab(certificates, visitor, own)
         past.connect(tabs, methods, compare)
-        inspect.connect(tabs, methods)
+        restorer = Restorer(tabs, methods, own)
+        inspect.connect(restorer)
+        forget = ForgetPanel(own)
         if executor is not None:
             MemoryPanel(executor).connect(page)
         known = page.load(visitor_name, visitor, visitor, **quiet)
         compare.connect(known)
         for method in methods.values():
             method.connect()
+            method.place.connect(restorer, method, visitor)
             method.lineups.connect(method, tabs, compare)
             method.weights.connect(page)
             method.generated.then(past.cards, past.asked, past.shown, **quiet)
             known.then(partial(_restore, method), visitor, method.outputs, **quiet)
+        fields = [picture for method in methods.values() for picture in method.pictures]
+        lines = [compare.bundle.said, *(method.enclosing.said for method in methods.values())]
+        copies = [method.enclosing.button for method in methods.values()]
+        forget.connect(visitor, fields, compare.form.pictures, [compare.form.consent], lines, copies)
         for picture in next(iter(methods.values())).pictures:
             picture.look_after(known)
         add_api(Endpoints(presets, jobs, compare.made, compare.costs, compare.numbers, certificates))

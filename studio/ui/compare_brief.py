@@ -111,6 +111,10 @@ class BriefForm:
         ]  # fmt: skip
 
     @property
+    def pictures(self) -> list[Any]:
+        return [self.person, self.subject]
+
+    @property
     def outputs(self) -> list[Any]:
         """What a change of the brief redraws."""
         return [self.chosen, self.methods, self.cost, self.alert]
@@ -147,7 +151,7 @@ class BriefForm:
         return updates | {self.cost: line}
 
     def on_person(self, picture: str | None) -> Any:
-        return gr.update(visible=self._is_own(picture), value=False)
+        return gr.update(visible=self._is_own(picture))  # agreed once, for the whole visit
 
     def brief(self, shown: Sequence[Any]) -> Brief:
         _, prompt, negative, seeds, person, subject, cameras, *_ = shown

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from studio.compare import Comparison, Comparisons, bundle
+from studio.compare import CellState, Comparison, Comparisons, bundle
 from studio.history import History
 from studio.ui import offline
-from studio.ui.media import file_url
+from studio.ui.media import cached, file_url
+from studio.ui.own_pictures import OwnPictures
 from studio.ui.uploads import OneFileButton
 
 NAME = "quintet-comparison.zip"
@@ -21,8 +23,8 @@ NAME = "quintet-comparison.zip"
 class BundleBox:
     """Two buttons and a line for what they say. Draw once, inside a Gradio context."""
 
-    def __init__(self, made: Comparisons, history: History, certificates: Path | None = None) -> None:
-        self.made, self.history, self.certificates = made, history, certificates
+    def __init__(self, made: Comparisons, history: History, own: OwnPictures, certificates: Path | None) -> None:
+        self.made, self.history, self.own, self.certificates = made, history, own, certificates
         with gr.Accordion("Save or open", open=False):
             with gr.Row(elem_classes="q-after"):
                 self.save = gr.Button("Save as a bundle", size="sm")
@@ -31,12 +33,12 @@ class BundleBox:
             self.said = gr.HTML("", apply_default_css=False)
 
     def saved(
-        self, comparison: Comparison | None, owner: str | None, pictures: dict[str, Path], numbers: dict[str, Any]
-    ) -> str:
+        self, comparison: Comparison | None, states: Sequence[CellState], owner: str | None,
+        pictures: dict[str, Path], numbers: dict[str, Any],
+    ) -> str:  # fmt: skip
         """A link to the zip, or why there is none."""
         if comparison is None or owner is None:
             return _said("There is nothing to save yet. Press Compare first.")
-        states = self.made.states(comparison, owner)
         page = offline.page(comparison, states, self.made.presets)
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -47,6 +49,8 @@ class BundleBox:
                 return _said(str(error))
             size = path.stat().st_size / 1_000_000
             address = file_url(path)
+            if pictures:
+                self.own.note(owner, cached(path), "file with pictures inside")
         return f'<p class="q-told"><a href="{escape(address or "")}" download="{NAME}">{NAME}</a> {size:.1f} MB</p>'
 
     def opened(self, file: Any, owner: str) -> Comparison | str:

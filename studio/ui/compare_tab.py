@@ -18,12 +18,14 @@ from studio.compare.record import RUNNING
 from studio.events import Progress, StudioError
 from studio.history import History
 from studio.jobs import JobQueue
-from studio.metrics import METRICS
 from studio.presets import Preset
 from studio.ui import cards, compare_blind, compare_numbers, compare_view, player, stage
 from studio.ui.compare_brief import QUIET, TICKED, BriefForm
 from studio.ui.compare_bundle import BundleBox
+from studio.ui.compare_numbers import CURVES
+from studio.ui.compare_recorded import RecordedBox
 from studio.ui.moments import clip_names, facts
+from studio.ui.own_pictures import OwnPictures
 from studio.ui.visitor import visitor_name
 
 TICK_SECONDS = 0.7
@@ -33,7 +35,6 @@ TO_RESULT = """() => {
   if (innerWidth <= 900) document.querySelector(".q-outcome").scrollIntoView({ behavior });
 }"""
 Updates = dict[Any, Any]
-CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}
 FIRST_CURVE = next(iter(CURVES))
 NOTHING = stage.words("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
 
@@ -43,25 +44,27 @@ class CompareTab:
 
     def __init__(
         self, presets: Mapping[str, Preset], jobs: JobQueue, history: History, visitor: gr.BrowserState,
-        certificates: Path | None = None,
+        own: OwnPictures, certificates: Path | None = None,
     ) -> None:  # fmt: skip
         folder = history.path.parent
-        self.presets, self.visitor = presets, visitor
+        self.presets, self.visitor, self.own = presets, visitor, own
         self.made = Comparisons(folder / "comparisons", jobs, history, presets)
         self.votes = Votes(folder / "votes.jsonl")
         self.costs, self.history, self.numbers = Costs(history), history, Numbers()
+        self.recorded = RecordedBox(presets)
         with gr.Tab("Compare", id="compare") as self.tab, gr.Row(elem_classes="q-compare"):
             with gr.Column(elem_classes="q-brief"):
                 self.form = BriefForm(presets, self.costs)
             with gr.Column(elem_classes="q-outcome"):
-                self._draw_outcome(certificates)
+                self._draw_outcome(own, certificates)
 
-    def _draw_outcome(self, certificates: Path | None) -> None:
+    def _draw_outcome(self, own: OwnPictures, certificates: Path | None) -> None:
         self.comparison = gr.State(None)  # its id
         self.shown = gr.State(None)  # places of the cells in the player; None takes the first that are ready
         self.round = gr.State(None)
         self.drawn = gr.State(None)  # what was on the page at the last look, so that nothing is sent twice
         self.timer = gr.Timer(TICK_SECONDS, active=False)
+        self.recorded.draw_bar()
         self.player = gr.HTML(_empty(), apply_default_css=False)
         with gr.Row(visible=False, elem_classes="q-votes") as self.ballot:
             self.choices = [gr.Button(words, size="sm") for words in compare_blind.CHOICES]
@@ -73,7 +76,8 @@ class CompareTab:
         with gr.Accordion("Numbers", open=True, visible=False) as self.figures:
             self.curve = gr.Dropdown(list(CURVES), value=FIRST_CURVE, label="Curve under the player")
             self.table = gr.HTML("", apply_default_css=False)
-        self.bundle = BundleBox(self.made, self.history, certificates)
+        self.bundle = BundleBox(self.made, self.history, own, certificates)
+        self.recorded.draw_list()
 
     @property
     def outputs(self) -> list[Any]:
@@ -81,12 +85,15 @@ class CompareTab:
         return [
             self.visitor, self.comparison, self.shown, self.round, self.drawn, self.timer, self.player, self.ballot,
             self.reveal, self.blind, self.open, self.grid, self.figures, self.table, self.bundle.said,
+            self.recorded.bar, self.recorded.told,
             self.form.run, self.form.stop, *self.form.outputs,
         ]  # fmt: skip
 
     def connect(self, known: Any) -> None:
         """Wire the buttons; `known` is the event after which the visitor has a name."""
         self.form.connect(self.tab)
+        for picture in self.form.pictures:
+            picture.change(self.own.note, [self.visitor, picture], None, **QUIET)
         held = [self.visitor, self.comparison, self.shown, self.round, self.drawn, self.curve]
         self.form.run.click(self.on_run, [self.visitor, *self.form.inputs], self.outputs, js=TICKED, **QUIET)
         self.form.run.click(None, None, None, js=TO_RESULT)
@@ -102,12 +109,32 @@ class CompareTab:
         pictures = [self.bundle.pictures, self.form.person, self.form.subject]
         self.bundle.save.click(self.on_save, [*held[:2], *pictures], self.bundle.said, **QUIET)
         self.bundle.load.upload(self.on_bundle, [self.visitor, self.bundle.load], self.outputs, **QUIET)
+        self.recorded.list.input(self.on_recorded, [self.visitor, self.recorded.list], self.outputs, **QUIET)
+        filled = list(dict.fromkeys([*self.outputs, *self.form.inputs]))
+        self.recorded.use.click(self.on_use, held[1:2], filled, **QUIET)
+        self.recorded.anew.click(self.on_anew, held[:2], filled, **QUIET)
         known.then(self.on_load, self.visitor, self.outputs, **QUIET)
 
     def on_load(self, owner: str) -> Updates:
-        """A page was opened: this visitor's newest comparison, followed if it still runs."""
-        newest = self.made.newest(owner, 1)
-        return self.opened(newest[0], owner) if newest else {self.comparison: None}
+        """A page was opened: this visitor's newest comparison, followed if it still runs; else a recorded one."""
+        found = next(iter(self.made.newest(owner, 1)), self.recorded.first)
+        return self.opened(found, owner) if found else {self.comparison: None}
+
+    def on_recorded(self, stored: Any, id: Any) -> Updates:
+        recording, owner = self.recorded.get(id), visitor_name(stored)
+        return {self.visitor: owner} | (self.opened(recording.comparison, owner) if recording else {})
+
+    def on_use(self, id: str | None) -> Updates:
+        """The form filled with what a recording was asked."""
+        recording = self.recorded.get(id)
+        return self.recorded.asked(recording, self.form)[0] if recording else {self.form.alert: ""}
+
+    def on_anew(self, stored: Any, id: str | None) -> Updates:
+        recording = self.recorded.get(id)
+        if recording is None:
+            return {self.form.alert: ""}
+        filled, values = self.recorded.asked(recording, self.form)
+        return filled | self._run(stored, values)
 
     def on_methods(self, click: gr.EventData, stored: Any, *shown: Any) -> Updates:
         """A tick in the list of methods, or a pair that is compared at once."""
@@ -162,7 +189,7 @@ class CompareTab:
         comparison = self._find(owner, id)
         if comparison is None or owner is None:
             return {self.round: None}
-        states = self.made.states(comparison, owner)
+        states = self._states(comparison, owner)
         fresh = compare_blind.new_round(states, turn)
         if fresh is None:
             return {self.reveal: '<p class="q-told">A blind round needs two finished videos that differ.</p>'}
@@ -189,12 +216,24 @@ class CompareTab:
         pictures = {"person": person, "subject": subject} if inside else {}
         found = {name: Path(path) for name, path in pictures.items() if path and Path(path).is_file()}
         comparison = self._find(owner, id)
-        return self.bundle.saved(comparison, owner, found, self._numbers(comparison, owner))
+        states = self._states(comparison, owner) if comparison and owner else []
+        return self.bundle.saved(comparison, states, owner, found, self._numbers(comparison, states))
 
-    def _numbers(self, comparison: Comparison | None, owner: str | None) -> dict[str, Any]:
+    def _numbers(self, comparison: Comparison | None, states: Sequence[CellState]) -> dict[str, Any]:
         """What is measured by now, by the cells' labels: a list of clips, each with its scores by metric."""
-        states = self.made.states(comparison, owner) if comparison and owner else []
-        return written({state.member.label: self.numbers.of(state, self.presets) for state in states})
+        scores = self._scores(comparison, states) if comparison else {}
+        return written({states[index].member.label: found for index, found in scores.items()})
+
+    def _states(self, comparison: Comparison, owner: str) -> list[CellState]:
+        recording = self.recorded.get(comparison.id)
+        return list(recording.states) if recording else self.made.states(comparison, owner)
+
+    def _scores(self, comparison: Comparison, states: Sequence[CellState]) -> dict[int, list[Any] | None]:
+        """By a cell's place; None while they are computed."""
+        recording = self.recorded.get(comparison.id)
+        if recording:
+            return dict(enumerate(recording.scores))
+        return {index: self.numbers.of(state, self.presets) for index, state in enumerate(states)}
 
     def on_bundle(self, stored: Any, file: Any) -> Updates:
         owner = visitor_name(stored)
@@ -213,7 +252,7 @@ class CompareTab:
             comparison = self._find(owner, id)
             if comparison is None or owner is None or turn is None:
                 return {self.round: None}
-            told = compare_blind.cast(self.votes, owner, turn, self.made.states(comparison, owner), choice)
+            told = compare_blind.cast(self.votes, owner, turn, self._states(comparison, owner), choice)
             after = self.opened(comparison, owner, shown, curve)
             pair = [turn.left, turn.right]
             return (
@@ -231,13 +270,14 @@ class CompareTab:
         return {self.visitor: owner} | self.form.drawn(shown[0], shown) | self.opened(comparison, owner)
 
     def _find(self, owner: str | None, id: str | None) -> Comparison | None:
-        return self.made.get(id, owner) if owner and id else None
+        recording = self.recorded.get(id)
+        return recording.comparison if recording else self.made.get(id, owner) if owner and id else None
 
     def _draw(self, comparison: Comparison, owner: str, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
-        states = self.made.states(comparison, owner)
+        states = self._states(comparison, owner)
         running = any(state.state in RUNNING for state in states)
         # the cores belong to the videos while any is made
-        scores = {} if running else {i: self.numbers.of(state, self.presets) for i, state in enumerate(states)}
+        scores = {} if running else self._scores(comparison, states)
         pending = any(found is None for found in scores.values())
         now = [[_mark(state) for state in states], [index for index, found in scores.items() if found]]
         timer = gr.Timer(active=running or pending)
@@ -248,6 +288,7 @@ class CompareTab:
             self.timer: timer,
             self.form.run: gr.Button(interactive=not running),
             self.form.stop: gr.Button(interactive=running),
+            **self.recorded.shown(comparison if turn is None else None),
         }
         if turn is not None:  # a blind round stays closed while other cells go on
             return updates | {self.figures: gr.Accordion(visible=False)}
@@ -291,7 +332,7 @@ class CompareTab:
 
     def _toggled(self, comparison: Comparison, owner: str, shown: Any, index: int) -> list[int]:
         """Out of the player if it was in; when there is no room, in for the one that came first."""
-        states = self.made.states(comparison, owner)
+        states = self._states(comparison, owner)
         places = self._places(states, shown)
         if index in places:
             return [place for place in places if place != index]

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from urllib.parse import quote
 
-from gradio.processing_utils import save_file_to_cache
+from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
 
 PICTURES = ((b"RIFF", "image/webp"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"), (b"\xff\xd8", "image/jpeg"))
@@ -35,3 +35,8 @@ def is_upload(path: Path) -> bool:
 def cached(path: Path) -> str | None:
     """The path of a copy in Gradio's cache, None when the file is gone."""
     return save_file_to_cache(path, cache_dir=get_upload_folder()) if path.is_file() else None
+
+
+def cached_bytes(content: bytes, name: str) -> Path:
+    """A file in Gradio's cache with this content."""
+    return Path(save_bytes_to_cache(content, name, get_upload_folder()))

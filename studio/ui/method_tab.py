@@ -16,9 +16,12 @@ from studio.presets import Preset
 from studio.ui import cards, examples, stage
 from studio.ui.camera_rig import CameraRig
 from studio.ui.controls import Form
+from studio.ui.enclosing import EncloseBox
 from studio.ui.lineups import LineupButtons
 from studio.ui.moments import follow
+from studio.ui.own_pictures import OwnPictures
 from studio.ui.picture import PictureField
+from studio.ui.restoring import DropPlace
 from studio.ui.stage import Moment
 from studio.ui.visitor import visitor_name
 from studio.ui.weights_panel import WeightsPanel
@@ -33,9 +36,11 @@ class MethodTab:
     """The components of one tab and what happens when they are used."""
 
     def __init__(
-        self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState, downloads: Downloads | None = None
-    ) -> None:
+        self, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState, own: OwnPictures,
+        downloads: Downloads | None = None, certificates: Path | None = None,
+    ) -> None:  # fmt: skip
         self.preset, self.jobs, self.visitor, self.downloads = preset, jobs, visitor, downloads
+        self.own, self.certificates = own, certificates
         choices = preset.method.choices(preset.weights) if preset.method.choices else None
         self.form = Form(preset.method, examples.opening_request(preset), choices)
         with gr.Tab(preset.title, id=preset.key) as self.tab:
@@ -50,7 +55,10 @@ class MethodTab:
             gr.HTML(about, apply_default_css=False, elem_classes="q-about")
             with gr.Column(elem_classes="q-ask"):
                 self.weights = WeightsPanel(self.preset, self.downloads)
-                self.pictures = [PictureField(name, self.form, self.preset, self.jobs) for name in self.form.pictures]
+                self.pictures = [
+                    PictureField(name, self.form, self.preset, self.jobs, self.visitor, self.own)
+                    for name in self.form.pictures
+                ]
                 self.form.draw(self.form.prompt)
                 with gr.Row(elem_classes="q-buttons"):
                     self.generate = gr.Button("Generate", variant="primary", elem_classes="q-generate")
@@ -60,8 +68,10 @@ class MethodTab:
             with gr.Column(elem_classes="q-result"):
                 start = stage.draw(examples.opening(self.preset))
                 self.stage = gr.HTML(start, js_on_load=STAGE_SCRIPT, apply_default_css=False)
+                self.enclosing = EncloseBox(self.jobs, self.own, self.certificates)
             with gr.Column(elem_classes="q-settings"):
                 self._draw_settings()
+                self.place = DropPlace()
         self.examples = gr.HTML(
             examples.example_cards(self.preset),
             js_on_load=cards.SCRIPT,
@@ -93,6 +103,7 @@ class MethodTab:
             rig.connect()
         self.stop.click(self.on_stop, [self.visitor, self.job_id], None, **quiet)
         self.reuse.click(self.on_reuse, [self.last_seed], [self.form.components["seed"], self.fresh], **quiet)
+        self.enclosing.button.click(self.enclosing.on_click, [self.visitor, self.job_id], self.enclosing.said, **quiet)
         self.examples.click(self.on_example, [self.visitor, self.job_id], self.outputs, **quiet)
 
     @property
@@ -114,7 +125,7 @@ class MethodTab:
     def outputs(self) -> list[Any]:
         """Everything a handler of this tab may change."""
         own = [self.visitor, self.job_id, self.last_seed, self.stage, self.alert, self.generate, self.stop]
-        return [*own, self.reuse, self.fresh, *self.form.inputs]
+        return [*own, self.reuse, self.fresh, self.enclosing.button, self.enclosing.said, *self.form.inputs]
 
     def on_generate(self, stored: Any, fresh: bool, *shown: Any) -> Iterator[Updates]:
         """`shown` as `asked`."""
@@ -136,7 +147,7 @@ class MethodTab:
             return
         yield {self.visitor: owner, **self.started(job)}
         for moment in follow(self.preset.method, job):
-            yield self.show(moment)
+            yield self.show(moment, job)
 
     def on_stop(self, owner: Any, job_id: str | None) -> None:
         if job_id and owner:
@@ -161,7 +172,7 @@ class MethodTab:
             return
         yield self.started(mine[-1]) | self.form.fill(request_values(mine[-1].request))
         for moment in follow(self.preset.method, mine[-1], from_now=True):
-            yield self.show(moment)
+            yield self.show(moment, mine[-1])
 
     def started(self, job: Job) -> Updates:
         """A job is under way: its id, its seed, and Stop in place of Generate."""
@@ -179,12 +190,14 @@ class MethodTab:
         """Fill the form; the seed stays as filled."""
         return self.form.fill(values) | {self.fresh: False, self.alert: stage.alert("")}
 
-    def show(self, moment: Moment) -> Updates:
+    def show(self, moment: Moment, job: Job | None = None) -> Updates:
+        """`job`: the one that the moment is of, if it is this page's."""
         running = moment.state == "running"
         return {
             self.stage: stage.draw(moment),
             self.generate: gr.update(interactive=not running),
             self.stop: gr.update(interactive=running),
+            **self.enclosing.shown(job),
         }
 
     def is_running(self, owner: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,36 @@ from studio.jobs import JobQueue
 from studio.presets import Preset, shipped_pictures
 from studio.ui import cards
 from studio.ui.controls import Form
-from studio.ui.media import cached, data_uri, file_url
+from studio.ui.media import cached, cached_bytes, file_url
+from studio.ui.own_pictures import OwnPictures
 
 LOOKING = '<p class="q-told">Looking at the picture …</p>'
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 # One worker looks at one picture at a time; who waits for it must not hold all of the page's threads.
 LOOKS = QUIET | {"concurrency_limit": 4, "concurrency_id": "looks"}
-Sights = tuple[Seen, ...]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a method sees, as the page shows it: `address` of the picture."""
+
+    address: str
+    label: str
+    choice: Any
+    first: bool
+
+
+Sights = tuple[Sight, ...]
 
 
 class PictureField:
-    """One picture field of a tab. What it shows of a person's picture lives in this page's memory only."""
+    """One picture field of a tab. What it shows of a person's own picture is noted, so that it can be forgotten."""
 
-    def __init__(self, name: str, form: Form, preset: Preset, jobs: JobQueue) -> None:
+    def __init__(
+        self, name: str, form: Form, preset: Preset, jobs: JobQueue, visitor: gr.BrowserState, own: OwnPictures
+    ) -> None:
         self.name, self.form, self.preset, self.jobs = name, form, preset, jobs
+        self.visitor, self.own = visitor, own
         self.info = form.fields[name]
         self.shelf = shipped_pictures(preset, name)
         self._digests = {_digest(path): path for path in self.shelf}
@@ -48,6 +65,8 @@ class PictureField:
         if self.info.chooses:
             self.form.draw(self.info.chooses)
         self.consent = gr.Checkbox(False, label=self.info.consent, visible=False, elem_classes="q-consent")
+        self.forget = gr.Button("Forget my pictures", size="sm", visible=False, elem_classes="q-forget")
+        self.forgot = gr.HTML("", apply_default_css=False)
 
     @property
     def image(self) -> Any:
@@ -61,14 +80,14 @@ class PictureField:
     def connect(self, tab: gr.Tab) -> None:
         chosen = [] if self.choice is None else [self.choice]
         self.offered.click(self.on_shelf, None, [self.image, *chosen], **QUIET)
-        self.image.change(self.on_change, self.image, self.consent, **QUIET)
+        self.image.change(self.on_change, [self.visitor, self.image], [self.consent, self.forget], **QUIET)
+        self.image.upload(lambda: "", None, self.forgot, **QUIET)
         if self.choice is not None:  # a new picture has other faces; a click or "use these settings" chooses again
             self.image.input(lambda: 0, None, self.choice, **QUIET)
         if not self.info.inspected:
             return
-        chosen = [self.choice] if self.choice is not None else []
         looks = [self.image.change, tab.select]
-        gr.on(looks, self.on_look, [self.image, *chosen], self._shown, trigger_mode="always_last", **LOOKS)
+        gr.on(looks, self.on_look, self._looked_at, self._shown, trigger_mode="always_last", **LOOKS)
         if self.choice is not None:
             self.seen.click(self.on_choose, None, self.choice, **QUIET)
             self.choice.change(_draw_sights, [self.sights, self.choice], self.seen, **QUIET)
@@ -80,7 +99,7 @@ class PictureField:
 
     @property
     def _looked_at(self) -> list[Any]:
-        return [self.image] if self.choice is None else [self.image, self.choice]
+        return [self.visitor, self.image, *([] if self.choice is None else [self.choice])]
 
     @property
     def _shown(self) -> list[Any]:
@@ -92,7 +111,10 @@ class PictureField:
 
     def needs_consent(self, picture: Path | None) -> bool:
         """True for a person's own picture in a field that asks for agreement."""
-        return bool(self.info.consent) and picture is not None and self.origin(picture) not in self.shelf
+        return bool(self.info.consent) and self._is_own(picture)
+
+    def _is_own(self, picture: Path | None) -> bool:
+        return picture is not None and self.origin(picture) not in self.shelf
 
     def on_shelf(self, click: gr.EventData) -> dict[Any, Any]:
         """The picture, as a copy that the page may load, with nobody chosen in it yet."""
@@ -102,11 +124,16 @@ class PictureField:
             return {self.image: gr.skip()}
         return {self.image: cached(known[index])} | ({} if self.choice is None else {self.choice: 0})
 
-    def on_change(self, picture: str | None) -> Any:
-        return gr.update(visible=self.needs_consent(Path(picture) if picture else None))
+    def on_change(self, owner: str | None, picture: str | None) -> tuple[Any, Any]:
+        """Whether to ask for agreement, and to offer that the picture is forgotten."""
+        self.own.note(owner, picture)
+        path = Path(picture) if picture else None
+        return gr.update(visible=self.needs_consent(path)), gr.update(visible=self._is_own(path))
 
-    def on_look(self, picture: str | None, chosen: float | None = None) -> Iterator[tuple[Any, Any]]:
-        """Ask a worker; the answer is drawn, not kept."""
+    def on_look(
+        self, owner: str | None, picture: str | None, chosen: float | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """Ask a worker. What it cuts out of a person's own picture is noted and goes with the picture."""
         if not picture:
             yield (), ""
             return
@@ -117,8 +144,18 @@ class PictureField:
                 (),
                 f'<p class="q-told q-wrong" role="alert">{escape(f"{answer.message} {answer.advice}".strip())}</p>',
             )
+        elif not Path(picture).is_file():  # forgotten meanwhile
+            yield (), ""
         else:
-            yield answer, _draw_sights(answer, chosen)
+            sights = tuple(self._published(seen, owner, Path(picture)) for seen in answer)
+            yield sights, _draw_sights(sights, chosen)
+
+    def _published(self, seen: Seen, owner: str | None, picture: Path) -> Sight:
+        """As a file among the others: the page is given an address, and no part of it holds the pixels."""
+        path = cached_bytes(seen.picture, "seen.webp")
+        if self._is_own(picture):
+            self.own.note(owner, path, "cut-out")
+        return Sight(file_url(path) or "", seen.label, seen.choice, seen.first)
 
     def on_choose(self, click: gr.EventData) -> Any:
         number = str(getattr(click, "id", ""))
@@ -137,8 +174,8 @@ def _draw_sights(sights: Sights, chosen: float | None = None) -> str:
     return f'<p class="q-told">{told}</p><div class="q-faces">{faces}</div>'
 
 
-def _sight(sight: Seen, marked: bool, choosable: bool) -> str:
-    picture = f'<img src="{data_uri(sight.picture)}" alt="{escape(sight.label)} as the model sees it">'
+def _sight(sight: Sight, marked: bool, choosable: bool) -> str:
+    picture = f'<img src="{escape(sight.address)}" alt="{escape(sight.label)} as the model sees it">'
     if not choosable:
         return f'<span class="q-face">{picture}</span>'
     return (
