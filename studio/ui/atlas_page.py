@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -91,7 +90,7 @@ def _described(recording: Recording, presets: Mapping[str, Preset], folder: str)
     told, _ = player.contents(paths, labels, options, lambda path: quote(f"{folder}/{path.name}"))
     cells, absent = compare_numbers.parts(scores)
     return {
-        "id": recording.id, "recorded": _day(recording.recorded), "machine": recording.machine, "player": told,
+        "id": recording.id, "recorded": recording.day, "machine": recording.machine, "player": told,
         "cells": cells, "absent": absent, "settings": _settings(recording),
     }  # fmt: skip
 
@@ -130,9 +129,3 @@ def _reference(recording: Recording) -> str:
 
 def _beside(name: str) -> list[str]:
     return [METRICS[METRICS[name].beside].title] if METRICS[name].beside else []
-
-
-def _day(recorded: str) -> str:
-    """21 November 2026."""
-    day = time.strptime(recorded, "%Y-%m-%d")
-    return f"{day.tm_mday} {time.strftime('%B %Y', day)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,6 +41,12 @@ class Recording:
     def keys(self) -> list[str]:
         """The variants side by side."""
         return [member.variant for member in self.comparison.members]
+
+    @property
+    def day(self) -> str:
+        """21 November 2026."""
+        day = time.strptime(self.recorded, "%Y-%m-%d")
+        return f"{day.tm_mday} {time.strftime('%B %Y', day)}"
 
     @property
     def whole(self) -> bool:
