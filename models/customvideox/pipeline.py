@@ -82,8 +82,8 @@ class CustomVideoXPipeline:
         check_frames(request.num_frames, self.frames)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         entity = self.find_entity(request.prompt, request.entity) if request.reference_attention else []
-        subject = self.encode_reference(request.reference) if request.reference_attention else None
         prompt_embeds = self.encode_prompt(request.prompt, request.negative_prompt)
+        subject = self.encode_reference(request.reference) if request.reference_attention else None
         latents = self.prepare_latents(request.num_frames, generator)
         steering = Steering(request, entity, self.token_grid(latents), self.transformer.config.num_layers)
         latents = self.denoise(latents, prompt_embeds, subject, steering, request, generator, on_step)

@@ -37,7 +37,10 @@ class Watch(Protocol):
 
 
 class Lane:
-    """One block's linear layers for one kind of rows: as they are, or with a LoRA's updates beside or inside them."""
+    """One block's linear layers for one kind of rows: as they are, or with a LoRA's updates beside or inside them.
+
+    A sum is made when its layer is first used: only then are a lent network's weights certain to be in memory.
+    """
 
     def __init__(
         self, block: Any, updates: nn.ModuleDict | None = None, merge: bool = False, dtype: torch.dtype | None = None
@@ -47,15 +50,18 @@ class Lane:
         layers |= {"ff_in": self.ff[0].proj, "ff_out": self.ff[2]}
         self.layers: dict[str, nn.Linear] = layers
         self.updates: dict[str, Any] = dict(updates.items()) if updates else {}  # pyright: ignore[reportCallIssue]
+        self.merge, self.dtype = merge, dtype
         self.weights: dict[str, Tensor] = {}
-        if merge:
-            self.weights = {name: update.merged(layers[name]).to(dtype) for name, update in self.updates.items()}
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
         layer = self.layers[name]
-        if name in self.weights:
-            return F.linear(x, self.weights[name], layer.bias)
-        return layer(x) + self.updates[name](x) if name in self.updates else layer(x)
+        if name not in self.updates:
+            return layer(x)
+        if not self.merge:
+            return layer(x) + self.updates[name](x)
+        if name not in self.weights:
+            self.weights[name] = self.updates[name].merged(layer).to(self.dtype)
+        return F.linear(x, self.weights[name], layer.bias)
 
     def feed_forward(self, x: Tensor) -> Tensor:
         return self("ff_out", self.ff[0].gelu(self("ff_in", x)))
@@ -77,6 +83,7 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
     """
 
     _keys_to_ignore_on_load_unexpected = ("^learnable_gating$",)  # RepVideo's gates, which act only with its cache
+    blocks_are_called = False  # their layers are, one by one
 
     def __init__(self, norm_out_eps: float | None = None, **cogvideox: Any) -> None:
         super().__init__(**cogvideox)
@@ -177,8 +184,8 @@ class CustomVideoXTransformer3DModel(CogVideoXBackbone):
 
     def remember(self, reference: Tensor, adapted: Adapted, ofs: Tensor | None = None) -> ReferenceMemory:
         """The picture's keys and values in every block, for latents [batch, 1, channels, height, width]."""
+        emb = self.clean_emb(reference, ofs)  # first: a part that is called tells that the weights are needed now
         rows = self.embed_reference(reference, adapted.reference_type)
-        emb = self.clean_emb(rows, ofs)
         rotary = reference_rotary(self.config, reference.shape[-2], reference.shape[-1], rows.device)
         keys, values = [], []
         for index, lane in enumerate(adapted.reference):

@@ -44,7 +44,9 @@ class StreamPlan:
 
 
 def plan_streaming(resident: Resident, module: nn.Module) -> StreamPlan | None:
-    """None for a network without repeated blocks."""
+    """None for a network without repeated blocks, or whose blocks are not called as a whole."""
+    if not getattr(module, "blocks_are_called", True):
+        return None
     slots = {id(resident.tensors[slot.name]): slot for slot in resident.layout.slots if slot.name in resident.tensors}
 
     def block(part: nn.Module, left: set[int]) -> Block:

@@ -13,17 +13,11 @@ from typing import Any
 from models.method import Step, StopRequested, request_fields
 from studio.presets import Preset, request_with
 from studio.registry import Registry
-from tests.unit.studio.counting_device import CountingDevice
+from tests.unit.studio.counting_device import SmallMemory
 from tests.unit.studio.towers import run_all
 
 SEEDS = (1, 2)
 LITTLE = 0.40  # of what independent pipelines take
-
-
-class SmallMemory(CountingDevice):
-    """A device whose own memory is counted, which computes as a CPU does: the pixels are a CPU's."""
-
-    name = "cpu"
 
 
 class Job:

@@ -78,3 +78,9 @@ class CountingDevice:
 
     def _host_gone(self, size: int) -> None:
         self.host_live -= size
+
+
+class SmallMemory(CountingDevice):
+    """One whose number formats, and so pixels, are a CPU's."""
+
+    name = "cpu"
