@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: run test check bench fuzz load faults pocket ray-demo clean
+.PHONY: run test check bench atlas fuzz load faults pocket ray-demo clean
 
 run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 	$(SETTINGS) $(BIN)/python app.py $(ARGS)
@@ -22,6 +22,9 @@ check: $(VENV)/installed-dev              ## lint, types, import direction
 
 bench: $(VENV)/installed-dev              ## tables of speed and quality, one JSON line each
 	$(SETTINGS) $(BIN)/python -m tests.benchmark $(ARGS)
+
+atlas: $(VENV)/installed                  ## the recorded comparisons that are missing, and docs/index.html
+	$(SETTINGS) HF_HUB_OFFLINE=1 $(BIN)/python -m studio atlas $(ARGS)
 
 fuzz: $(VENV)/installed-dev               ## 10,000 damaged files for each parser of what strangers hand in
 	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmark.fuzz $(ARGS)

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     space.add_argument("--no-trials", action="store_true", help="with --check: read only, start nothing")
     space.add_argument("--mode", default="cpu", metavar="MODE", help=MODES)
     space.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE", help="set on the Space")
-    space.add_argument("--bundle", type=Path, metavar="ZIP", help="the saved comparison of a static Space")
+    space.add_argument("--bundle", type=Path, metavar="ZIP", help="what a static Space shows, in place of the atlas")
     space.add_argument("--private", action="store_true")
     space.set_defaults(run=run)
 

@@ -28,7 +28,7 @@ class Mode:
 MODES = {
     mode.name: mode
     for mode in (
-        Mode("static", "a saved comparison as a page: no Python, no queue, free", sdk="static"),
+        Mode("static", "recorded comparisons as a page: no Python, no queue, free", sdk="static"),
         Mode("cpu", "pocket weights on two CPU cores", hardware="cpu-basic", variables={"QUINTET_THREADS": "2"}),
         Mode(
             "zerogpu", "a GPU lent by the call; what is offered is placed in memory at start", hardware="zero-a10g",

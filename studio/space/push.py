@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from studio.space import files, front_matter, versions
 from studio.space.modes import Mode
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-PAGE = "index.html"
+DOCS, PAGE, ATLAS = Path("docs"), "index.html", "atlas"
 
 
 def assemble(root: Path, mode: Mode, repository: str, target: Path, bundle: Path | None = None) -> None:
@@ -22,8 +23,11 @@ def assemble(root: Path, mode: Mode, repository: str, target: Path, bundle: Path
     fields, text = front_matter.read(root)
     readme = front_matter.joined(front_matter.for_mode(fields, mode, repository), text)
     if mode.sdk == "static":
-        _unpack_page(bundle, target)
-        readme = readme.partition("\n# ")[0] + f"\n# {fields['title']}\nA comparison of generated videos.\n"
+        if bundle is None:
+            _copy_atlas(root, target)
+        else:
+            _unpack_page(bundle, target)
+        readme = readme.partition("\n# ")[0] + f"\n# {fields['title']}\nRecorded comparisons of generated videos.\n"
     else:
         files.copy(root, files.for_space(files.tracked(root)), target)
         (target / "requirements.txt").write_text(versions.pinned(root, mode), encoding="utf-8")
@@ -64,10 +68,17 @@ def push(
     return f"https://huggingface.co/spaces/{repository}"
 
 
-def _unpack_page(bundle: Path | None, target: Path) -> None:
+def _copy_atlas(root: Path, target: Path) -> None:
+    """The page of the recorded comparisons, its clips beside it."""
+    page = root / DOCS / PAGE
+    if not page.is_file():
+        raise ValueError(f"There is no {DOCS / PAGE} to show: `make atlas` makes it, or name a zip with --bundle.")
+    (target / PAGE).write_bytes(page.read_bytes())
+    shutil.copytree(root / DOCS / ATLAS, target / ATLAS)
+
+
+def _unpack_page(bundle: Path, target: Path) -> None:
     """The page of a saved comparison; it holds its clips."""
-    if bundle is None:
-        raise ValueError("The static mode shows a saved comparison: name its zip with --bundle.")
     try:
         with zipfile.ZipFile(bundle) as archive:
             (target / PAGE).write_bytes(archive.read(PAGE))

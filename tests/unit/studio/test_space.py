@@ -216,8 +216,20 @@ def test_a_static_space_is_a_saved_comparison(checkout, tmp_path):
     bundle.write_bytes(b"no zip")
     with pytest.raises(ValueError, match="not a bundle"):
         push.push(checkout, mode_named("static"), "me/quintet", bundle=bundle, api=hub)
-    with pytest.raises(ValueError, match="--bundle"):
-        push.push(checkout, mode_named("static"), "me/quintet", api=hub)
+
+
+def test_without_a_bundle_a_static_space_is_the_recorded_atlas(checkout, tmp_path):
+    target = tmp_path / "space"
+    target.mkdir()
+    with pytest.raises(ValueError, match="make atlas"):
+        push.assemble(checkout, mode_named("static"), "me/quintet", target)
+    clip = checkout / "docs" / "atlas" / "one.mp4"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(b"a clip")
+    (checkout / "docs" / "index.html").write_text("recorded", encoding="utf-8")
+    push.assemble(checkout, mode_named("static"), "me/quintet", target)
+    assert (target / "index.html").read_text(encoding="utf-8") == "recorded"
+    assert (target / "atlas" / "one.mp4").read_bytes() == b"a clip"
 
 
 def test_what_the_hub_refuses_is_told(checkout):
