@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 import torch
 
 from studio.presets import Preset, load_presets, request_with
+from studio.registry import Registry
 from studio.settings import StudioSettings
 from tests.unit.studio.counting_device import CountingDevice
+from tests.unit.studio.saved_networks import recipe_over, save_networks
 from tests.unit.studio.tiny_networks import save_tower
-from tests.unit.studio.towers import GENEROUS, SHAPES, recipe, registry_with
+from tests.unit.studio.towers import GENEROUS, SHAPES, registry_with
+from tests.unit.studio.towers import recipe as towers_recipe
 from tests.unit.studio.weights_shop import Shop, open_shop
 
 PRESETS = Path(__file__).parents[2] / "fakes" / "presets"
@@ -59,12 +63,37 @@ def folder(tmp_path_factory) -> Path:
 def answers(folder) -> dict[str, torch.Tensor]:
     """What each network computes when nothing else is going on."""
     registry = registry_with(hardware=CountingDevice(GENEROUS))
-    with registry.acquire(recipe(folder, "all", *SHAPES)) as pipeline:
+    with registry.acquire(towers_recipe(folder, "all", *SHAPES)) as pipeline:
         return {name: pipeline.compute(name).clone() for name in SHAPES}
 
 
 @pytest.fixture(scope="session")
 def sizes(folder) -> dict[str, int]:
     registry = registry_with(hardware=CountingDevice(GENEROUS))
-    with registry.acquire(recipe(folder, "all", *SHAPES)):
+    with registry.acquire(towers_recipe(folder, "all", *SHAPES)):
         return {c["names"][0]: c["bytes"] for c in registry.status()["components"]}
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory) -> Path:
+    """The methods' kinds of networks, as their own libraries save them."""
+    folder = tmp_path_factory.mktemp("saved")
+    save_networks(folder)
+    return folder
+
+
+@pytest.fixture
+def recipe(saved):
+    """recipe("vae", "scheduler") over the saved folders, or over `folder`."""
+    return lambda *names, folder=saved, **options: recipe_over(folder, *names, **options)
+
+
+@pytest.fixture
+def copies(saved, tmp_path) -> Path:
+    """Weights that a test may damage."""
+    return Path(shutil.copytree(saved, tmp_path / "weights"))
+
+
+@pytest.fixture
+def registry(tmp_path) -> Registry:
+    return Registry("cpu", cache_dir=tmp_path / "cache")
