@@ -1,4 +1,4 @@
-"""The kinds of networks the methods have, a few kilobytes each, as their libraries save them; and recipes over them."""
+"""Networks of the kinds the methods have, a few kilobytes each, as their libraries save them; recipes over them."""
 
 from __future__ import annotations
 
