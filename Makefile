@@ -1,6 +1,6 @@
 # Two commands for newcomers: `make run` opens the studio, `make test` checks it. Both set themselves up.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do $$python -c '' 2>/dev/null && break; done; echo $$python)
 VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
@@ -13,12 +13,13 @@ run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 test: $(VENV)/installed-dev               ## all tests that need no GPU
 	$(SETTINGS) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/installed-dev              ## lint, types, import direction
+check: $(VENV)/installed-dev              ## lint, types, import direction, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -f studio/ui/*.pyi # Gradio writes them beside classes of components; old ones would hide the modules
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py
+	$(BIN)/python -m tests.vulnerabilities $(VENV)/audit
 
 bench: $(VENV)/installed-dev              ## tables of speed and quality, one JSON line each
 	$(SETTINGS) $(BIN)/python -m tests.benchmark $(ARGS)
