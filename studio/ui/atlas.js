@@ -1,14 +1,16 @@
 // The page of the recorded atlas: three choices name a recording, whose parts Python has drawn already.
-const { methods, curves, heads } = JSON.parse(document.getElementById("atlas").textContent);
+const packed = Uint8Array.from(atob(document.getElementById("atlas").textContent), (letter) => letter.charCodeAt(0));
+const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+const { methods, curves, heads } = await new Response(unpacked).json();
 const at = (selector) => document.querySelector(selector);
 const chosen = { method: "", prompt: "", seed: "" };
 let curve = ""; // the one that was chosen
 
 // A group of radio buttons; the one that was chosen stays where it still exists.
 function offer(name, entries) {
-  const group = at(`[data-name="${name}"]`);
+  const group = at(`[data-name="${name}"] div`);
   if (!entries.some(([value]) => value === chosen[name])) chosen[name] = entries[0][0];
-  group.replaceChildren(group.firstElementChild, ...entries.map(([value, label]) => {
+  group.replaceChildren(...entries.map(([value, label]) => {
     const made = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "radio", name, value, checked: value === chosen[name] });
     box.addEventListener("change", () => choose(name, value));
@@ -32,7 +34,7 @@ function draw() {
   offer("method", Object.entries(methods).map(([key, method]) => [key, method.title]));
   const method = methods[chosen.method];
   offer("prompt", Object.keys(method.briefs).map((prompt) => [prompt, prompt]));
-  const { picture, seeds } = method.briefs[chosen.prompt];
+  const { picture, seeds, means } = method.briefs[chosen.prompt];
   offer("seed", Object.keys(seeds).map((seed) => [seed, seed]));
   const shown = recording();
   at("#what").textContent = method.title;
@@ -43,16 +45,18 @@ function draw() {
   at(".given").replaceChildren(...(picture ? [given] : []), chosen.prompt);
   play(shown.player);
   numbers(shown);
+  at(".means").innerHTML = means;
   at(".settings div").innerHTML = shown.settings;
   at(".files").replaceChildren(...shown.player.clips.map(file));
 }
 
 function play(told) {
-  const known = curves.filter(([title]) => told.curves.some((each) => each.title === title));
-  const wanted = known.find(([title]) => title === curve) || known[0] || [];
-  const drawn = told.curves.filter(({ title }) => wanted.includes(title));
+  const known = curves.filter(({ title }) => told.curves.some((each) => each.title === title));
+  const wanted = known.find(({ title }) => title === curve) || known[0] || {};
+  const shown = [wanted.title, wanted.beside];
+  const drawn = known.filter(({ title }) => shown.includes(title)).map((each) => ({ ...each, ...told.curves.find(({ title }) => title === each.title) }));
   at("quintet-player").dataset.clips = JSON.stringify({ ...told, curves: drawn });
-  at(".curve select").replaceChildren(...known.map(([title]) => new Option(title, title, false, title === wanted[0])));
+  at(".curve select").replaceChildren(...known.map(({ title }) => new Option(title, title, false, title === wanted.title)));
 }
 
 function numbers({ player, cells, absent }) {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -38,19 +40,39 @@ def page(recordings: Sequence[Recording], presets: Mapping[str, Preset], folder:
         method = methods.setdefault(_method(recording), _about(recording, presets))
         brief = method["briefs"].setdefault(recording.brief.prompt, {"picture": _reference(recording), "seeds": {}})
         brief["seeds"][str(recording.brief.seeds[0])] = _described(recording, presets, folder)
-    curves = [[METRICS[name].title, *_beside(name)] for name in OPENS_WITH]
+        alike = [each for each in recordings if each.keys == recording.keys and _same_wish(each, recording)]
+        brief["means"] = _means(alike)
+    curves = [{"title": METRICS[name].title, **_same_everywhere(name)} for name in OPENS_WITH]
     heads = {metric.name: compare_numbers.heading(metric) for metric in METRICS.values()}
     content = {"methods": methods, "curves": curves, "heads": heads}
-    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     style = offline.STYLE + (HERE / "atlas.css").read_text(encoding="utf-8")
     shell = (HERE / "atlas.html").read_text(encoding="utf-8")
     parts = {
-        "title": TITLE, "line": LINE, "about": ABOUT, "style": style, "data": data.replace("<", "\\u003c"),
+        "title": TITLE, "line": LINE, "about": ABOUT, "style": style, "data": _packed(content),
         "player": player.head(), "script": (HERE / "atlas.js").read_text(encoding="utf-8"),
     }  # fmt: skip
     for name, text in parts.items():
         shell = shell.replace(f"<!--{name}-->", text)
     return shell
+
+
+def _packed(content: Any) -> str:
+    """JSON at a fifth of its bytes: the tree of this repository is small."""
+    return base64.b64encode(gzip.compress(json.dumps(content, ensure_ascii=False).encode(), mtime=0)).decode("ascii")
+
+
+def _same_wish(one: Recording, other: Recording) -> bool:
+    return replace(one.brief, seeds=(0,)) == replace(other.brief, seeds=(0,))
+
+
+def _means(recordings: Sequence[Recording]) -> str:
+    """A table over the seeds of one wish; "" for a single seed."""
+    rows, places, scores = [state.member.label for state in recordings[0].states], [], []
+    for recording in recordings:
+        for row, measured in enumerate(recording.scores):
+            places += [row] * len(measured)
+            scores += measured
+    return compare_numbers.by_seed(rows, places, scores) if len(recordings) > 1 else ""
 
 
 def _method(recording: Recording) -> str:
@@ -88,6 +110,7 @@ def _described(recording: Recording, presets: Mapping[str, Preset], folder: str)
     found = [compare_numbers.curve_of(METRICS[name], scores) for name in CURVES.values()]
     options = player.Options(tuple(lines), tuple(filter(None, found)), name=f"Recorded: {recording.brief.prompt}")
     told, _ = player.contents(paths, labels, options, lambda path: quote(f"{folder}/{path.name}"))
+    told["curves"] = [{name: curve[name] for name in ("title", "low", "high", "values")} for curve in told["curves"]]
     cells, absent = compare_numbers.parts(scores)
     return {
         "id": recording.id, "recorded": recording.day, "machine": recording.machine, "player": told,
@@ -127,5 +150,8 @@ def _reference(recording: Recording) -> str:
     return "data:image/webp;base64," + base64.b64encode(encode_webp(np.array(picture))).decode("ascii")
 
 
-def _beside(name: str) -> list[str]:
-    return [METRICS[METRICS[name].beside].title] if METRICS[name].beside else []
+def _same_everywhere(name: str) -> dict[str, Any]:
+    """What a metric's curves share in all recordings, told once."""
+    metric = METRICS[name]
+    beside = METRICS[metric.beside].title if metric.beside else ""
+    return {"beside": beside, "help": compare_numbers.span_of(metric), "digits": player.Curve.digits}

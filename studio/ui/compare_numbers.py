@@ -36,9 +36,8 @@ def parts(scores: Sequence[Scores]) -> tuple[dict[str, str], str]:
 
 def heading(metric: Metric) -> str:
     """The first cell of a metric's line."""
-    told = f"{_span(metric)}, {DIRECTIONS[metric.better]}"
     name, help = escape(metric.title), escape(metric.help)
-    return f'<th scope="row" title="{help}">{name}<small>{escape(told)}</small></th>'
+    return f'<th scope="row" title="{help}">{name}<small>{escape(span_of(metric))}</small></th>'
 
 
 def by_seed(rows: Sequence[str], places: Sequence[int], scores: Sequence[Scores]) -> str:
@@ -74,7 +73,7 @@ def curve_of(metric: Metric, scores: Sequence[Scores]) -> Curve | None:
         return None
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.5
-    return Curve(metric.title, low - room, high + room, lines, f"{_span(metric)}, {DIRECTIONS[metric.better]}")
+    return Curve(metric.title, low - room, high + room, lines, span_of(metric))
 
 
 def _cell(score: Score | None, metric: Metric) -> str:
@@ -108,12 +107,13 @@ def _mean(metric: Metric, clips: Sequence[Scores]) -> str:
     return f"{_number(found.value)} <small>{_number(found.low)} to {_number(found.high)}</small>"
 
 
-def _span(metric: Metric) -> str:
+def span_of(metric: Metric) -> str:
+    """Range, unit and direction: "0 to 1 cosine, higher is better"."""
     low, high = metric.lowest, metric.highest
     span = f"{low:g} to {high:g}" if low is not None and high is not None else (
         f"from {low:g}" if low is not None else "any number"
     )  # fmt: skip
-    return " ".join(filter(None, (span, metric.unit)))
+    return " ".join(filter(None, (span, metric.unit))) + f", {DIRECTIONS[metric.better]}"
 
 
 def _value(clip: Scores, metric: Metric) -> float | None:
