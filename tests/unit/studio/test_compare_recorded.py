@@ -29,7 +29,7 @@ def recording(preset, folder, prompt, seed) -> Recording:
         output = folder / f"{prompt}-{seed}-{row}.mp4"
         spec = JobSpec(f"{seed}-{row}", preset.key, "sketch", request, preset.recipe, output)
         paths = save([Clip(np.zeros((4, 64, 64, 3), np.uint8), 8)], spec, folder).paths
-        values = {"prompt": prompt, "seed": seed, "trail": request.trail}
+        values = {"prompt": prompt, "seed": seed, "trail": not variant.ablation}
         members.append(Member(row, 0, variant.label, variant.key, preset.key, values))
         states.append(CellState(members[-1], "finished", "", None, paths, None, 1.5))
     labels = tuple(member.label for member in members)
