@@ -20,6 +20,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK, SPAN = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL), re.compile(r"`([^`]+)`")
 INDENTED = re.compile(r"^ {4}(\S.*)$", re.MULTILINE)
 SWITCHES = re.compile(r"[\w./]* *\[.*?\]| {2,}.*$")  # [--optional WORDS]; columns of explanation
+PATH = re.compile(r"(?:`|\[)((?:studio|models|tests|presets|docs)/[\w./*-]+)(?=[`\]<:])")
 OUTER = re.compile(r"^(?:[A-Z_]+=\S+ )*")  # NAME=value before a command
 
 
@@ -64,6 +65,13 @@ def test_links_lead_somewhere(page):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in map(slug, headings), f"{address}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_and_folders_exist(page):
+    for path in PATH.findall(page.read_text(encoding="utf-8")):
+        made_up = "/interval" in path  # the method that docs/adding_a_method.md adds
+        assert made_up or any(ROOT.glob(path.rstrip("/"))), f"there is no {path}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
