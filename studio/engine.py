@@ -53,7 +53,10 @@ class Engine:
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
         os.environ[MEGAPIXELS] = str(settings.max_picture_megapixels)
-        options = Options(attention=settings.attention, compile=settings.compile, block_cache=settings.block_cache)
+        options = Options(
+            small_weights=settings.small_weights, attention=settings.attention, compile=settings.compile,
+            block_cache=settings.block_cache,
+        )  # fmt: skip
         self.registry = Registry(
             settings.device, settings.memory_gb, settings.cache_dir, options, settings.memory_preset
         )

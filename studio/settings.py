@@ -18,7 +18,7 @@ PREFIX = "QUINTET_"
 LISTS = ("method_packages", "allowed_hosts", "offer", "fetch")
 NOT_NEGATIVE = (
     "max_queue", "max_queue_each", "max_pixels", "max_frames", "max_steps", "memory_gb", "threads", "block_cache",
-    "stop_seconds", "replicas",
+    "stop_seconds", "replicas", "keep_hours",
 )  # fmt: skip
 
 
@@ -66,12 +66,19 @@ class StudioSettings:
     max_frames: int = field(default=0, metadata={"help": "frames of a job, all views; 0: what the method makes"})
     max_steps: int = field(default=0, metadata={"help": "steps of a job; 0: what the method makes"})
     max_upload_mb: int = field(default=100, metadata={"help": "size of an uploaded file, in MB"})
+    keep_hours: float = field(
+        default=0.0,
+        metadata={"help": "hours after which results and pictures of visitors are deleted; 0 keeps results"},
+    )
     max_picture_megapixels: int = field(default=40, metadata={"help": "size of an uploaded picture, in megapixels"})
     memory_gb: float = field(
         default=0.0, metadata={"help": "memory for weights and computing, in GiB; 0 for what the device has"}
     )
     memory_preset: Literal["auto", "24 GB", "48 GB", "80 GB+"] = field(
         default="auto", metadata={"help": "savings for a GPU of this size; auto looks at the GPU"}
+    )
+    small_weights: Literal["", "float8", "int8"] = field(
+        default="", metadata={"help": "how large matrices rest; int8 needs torchao; empty: as memory_preset says"}
     )
     attention: str = field(default="", metadata={"help": "attention backend of diffusers; empty for torch's own"})
     compile: bool = field(default=False, metadata={"help": "compile repeated blocks: a slow start, then faster"})

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.common.resting import in_full
 from models.method import REPOSITORY
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
@@ -64,7 +65,8 @@ class LowRank(nn.Module):
 
     def merged(self, layer: nn.Linear) -> Tensor:
         """The layer's weight with the update in it, a new tensor."""
-        return layer.weight + (self.up @ self.down * self.scale).to(layer.weight)
+        weight = in_full(layer.weight, self.up.dtype)
+        return weight + (self.up @ self.down * self.scale).to(weight)
 
 
 class ReferenceLora(nn.Module):

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.common.resting import in_full
 from models.mcm.adapter import PREFIX, check_adapter, read_adapter
 
 
@@ -31,6 +32,7 @@ def lent_adapter(unet: nn.Module, folder: Path) -> Iterator[None]:
     scale = config["lora_alpha"] / config["r"]
     adapted = {key.removeprefix(PREFIX).partition(".lora_")[0] for key in tensors}
     own: dict[nn.Module, nn.Parameter] = {}
+    sums: dict[nn.Module, nn.Parameter] = {}
     handles: list[Any] = []
     try:
         for name in adapted:
@@ -40,8 +42,9 @@ def lent_adapter(unet: nn.Module, folder: Path) -> Iterator[None]:
             def add(module: nn.Module, *_: Any, down: Tensor = down, up: Tensor = up) -> None:
                 if module not in own:
                     own[module] = weight = module.get_parameter("weight")
-                    change = update_of(down, up, scale).to(weight)
-                    module._parameters["weight"] = nn.Parameter(weight + change, requires_grad=False)
+                    full = in_full(weight, weight.dtype)
+                    sums[module] = nn.Parameter(full + update_of(down, up, scale).to(full), requires_grad=False)
+                module._parameters["weight"] = sums[module]  # each time: weights at rest in float8 return after a call
 
             handles.append(module.register_forward_pre_hook(add))
         yield
@@ -49,4 +52,5 @@ def lent_adapter(unet: nn.Module, folder: Path) -> Iterator[None]:
         for handle in handles:
             handle.remove()
         for module, weight in own.items():
-            module._parameters["weight"] = weight
+            if module._parameters["weight"] is sums[module]:
+                module._parameters["weight"] = weight

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studio.registry.files import TensorEntry, WeightsFile
-from studio.registry.precision import BYTES, FormatOf
+from studio.registry.precision import BYTES, SMALL, FormatOf
 
 ALIGNMENT = 256  # bytes; what GPU kernels read fastest
 FILE_FORMATS = {
@@ -32,7 +32,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Slot:
-    """One tensor: where it lies in which file, and where and in which format in the buffer. Offsets in bytes."""
+    """One tensor: where it lies in which file, and where and in which format in the buffer. Offsets in bytes.
+
+    Of a `scaled` one the int8 codes come first, then a float32 per row.
+    """
 
     name: str
     file: int
@@ -40,6 +43,7 @@ class Slot:
     format: str
     offset: int
     bytes: int
+    scaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,17 @@ def lay_out(files: Sequence[WeightsFile], format_of: FormatOf) -> Layout:
         for name, entry in sorted(file.entries.items(), key=lambda item: item[1].start):
             floating = entry.dtype in FLOATING
             format = format_of(name, entry.shape) if floating else FILE_FORMATS[entry.dtype]
+            scaled = floating and format == SMALL["int8"]
             size = math.prod(entry.shape) * BYTES[format] if floating else entry.end - entry.start
-            slots.append(Slot(name, index, entry, format, offset, size))
-            offset += -(-size // ALIGNMENT) * ALIGNMENT
+            size = aligned(size) + entry.shape[0] * BYTES["float32"] if scaled else size
+            slots.append(Slot(name, index, entry, format, offset, size, scaled))
+            offset += aligned(size)
     return Layout(tuple(slots), offset)
+
+
+def aligned(bytes: int) -> int:
+    """Up to where the next tensor may begin."""
+    return -(-bytes // ALIGNMENT) * ALIGNMENT
 
 
 def combine_digests(digests: Sequence[str]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Options:
     """`changes_pixels` tells which of them alter the result; the rest gives the same video up to rounding.
 
-    small_weights: large matrices of the denoising network rest in float8 and compute in full.
+    small_weights: large matrices of the denoising network rest in "float8", or in "int8" with a scale per row, which
+    needs torchao, and compute in full. Empty: as they compute.
     vae_slicing: one video of a batch at a time. vae_tiling: one part of a picture at a time, blended at the seams.
     streaming: a network too large for the device passes through it block by block.
     attention: a backend of diffusers' dispatcher; empty for torch's own choice.
@@ -17,7 +19,7 @@ class Options:
     block_cache: 0 for off; else how much the first block may change while the rest is not computed again.
     """
 
-    small_weights: bool = False
+    small_weights: str = ""
     vae_slicing: bool = False
     vae_tiling: bool = False
     streaming: bool = True
@@ -29,7 +31,7 @@ class Options:
     def changes_pixels(self) -> tuple[str, ...]:
         """Words for what makes a video differ from the plain one."""
         chosen = {
-            "float8 weights": self.small_weights,
+            f"{self.small_weights} weights": bool(self.small_weights),
             "tiled decoding": self.vae_tiling,
             "first-block cache": self.block_cache > 0,
             f"{self.attention} attention": self.attention == "sage",
@@ -37,15 +39,16 @@ class Options:
         return tuple(words for words, on in chosen.items() if on)
 
 
-MEMORY_PRESETS: dict[str, dict[str, bool]] = {
-    "24 GB": {"small_weights": True, "vae_slicing": True, "vae_tiling": True},
+MEMORY_PRESETS: dict[str, dict[str, Any]] = {
+    "24 GB": {"small_weights": "float8", "vae_slicing": True, "vae_tiling": True},
     "48 GB": {"vae_slicing": True, "vae_tiling": True},
     "80 GB+": {},
 }
 
 
 def for_memory(options: Options, preset: str, bytes: int) -> Options:
-    """`options` with a preset's savings; "auto" takes the one for a GPU of this size, "" none."""
+    """`options` with a preset's savings beside their own; "auto" takes the one for a GPU of this size, "" none."""
     if preset == "auto":
         preset = "24 GB" if bytes < 40 << 30 else "48 GB" if bytes < 70 << 30 else "80 GB+"
-    return replace(options, **MEMORY_PRESETS[preset]) if preset else options
+    savings = MEMORY_PRESETS[preset] if preset else {}
+    return replace(options, **{name: value for name, value in savings.items() if not getattr(options, name)})

@@ -20,8 +20,8 @@ GPU_FORMATS = {
 }
 DEFAULT_GPU_FORMAT = "bfloat16"
 CPU_FORMAT = "float32"
-SMALL = "float8_e4m3fn"  # a format for keeping, not for computing
-BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, SMALL: 1, "float8_e5m2": 1}
+SMALL = {"float8": "float8_e4m3fn", "int8": "int8"}  # formats for keeping, not for computing
+BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int8": 1}
 NEVER_SMALL = (
     "embed", "norm", "shared", "gating", "proj_in", "proj_out", "conv_in", "conv_out", "time_", "pos_", "scale_shift",
     "ofs_",
@@ -37,8 +37,8 @@ def compute_format(component: Component, device: str) -> str:
     return component.dtype or GPU_FORMATS.get(component.builder.partition(":")[2], DEFAULT_GPU_FORMAT)
 
 
-def format_rule(compute: str, small: bool = False, in_float32: Sequence[str] = ()) -> FormatOf:
-    """The format of every floating tensor: `compute`, or float8 for the large matrices when `small`.
+def format_rule(compute: str, small: str = "", in_float32: Sequence[str] = ()) -> FormatOf:
+    """The format of every floating tensor: `compute`, or for large matrices the one that `small` names.
 
     `in_float32`: parts of names that overflow in float16 (T5's `wo`), kept in float32 when computing in float16.
     """
@@ -48,7 +48,7 @@ def format_rule(compute: str, small: bool = False, in_float32: Sequence[str] = (
     def format_of(name: str, shape: Sequence[int]) -> str:
         if exceptions.intersection(name.split(".")):
             return "float32"
-        matrix = len(shape) >= 2 and name.endswith(".weight")
-        return SMALL if small and matrix and not kept.search(name) else compute
+        matrix = name.endswith(".weight") and (len(shape) == 2 or (small == "float8" and len(shape) > 2))
+        return SMALL[small] if small and matrix and not kept.search(name) else compute
 
     return format_of

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from studio.registry import scaled
 from studio.registry.files import WeightsError, WeightsFile, identity_of, shown
 from studio.registry.layout import FILE_FORMATS, Layout, Slot
 
@@ -27,18 +28,23 @@ def fill(buffer: Tensor, layout: Layout, files: Sequence[WeightsFile], on_bytes:
         slots = sorted((slot for slot in layout.slots if slot.file == index), key=lambda slot: slot.entry.start)
         with file.path.open("rb", buffering=0) as stream:
             for slot in slots:
-                _read_slot(stream.fileno(), file, slot, slot_view(buffer, slot), on_bytes)
+                if slot.scaled:
+                    _read_scaled(stream.fileno(), file, slot, buffer, on_bytes)
+                else:
+                    _read_slot(stream.fileno(), file, slot, _tensor_at(buffer, slot.offset, slot), on_bytes)
             if identity_of(file.path, os.fstat(stream.fileno())) != file.identity:
                 raise WeightsError(f"The weights file {shown(file.path)} was changed while it was read.", "Try again.")
 
 
-def slot_view(buffer: Tensor, slot: Slot) -> Tensor:
-    """A tensor of the network, as part of its component's buffer."""
-    return tensor_at(buffer, slot.offset, slot)
+def point(tensor: Tensor, buffer: Tensor, offset: int, slot: Slot) -> None:
+    """Let a tensor of the network be the part of `buffer` at `offset` from now on."""
+    if slot.scaled:
+        scaled.point(tensor, *scaled.views(buffer, offset, slot))
+    else:
+        tensor.data = _tensor_at(buffer, offset, slot)
 
 
-def tensor_at(buffer: Tensor, offset: int, slot: Slot) -> Tensor:
-    """The same, from a buffer laid out in another way."""
+def _tensor_at(buffer: Tensor, offset: int, slot: Slot) -> Tensor:
     return buffer[offset : offset + slot.bytes].view(getattr(torch, slot.format)).view(slot.entry.shape)
 
 
@@ -68,6 +74,21 @@ def _read_slot(handle: int, file: WeightsFile, slot: Slot, target: Tensor, on_by
             values = chunk.view(stored)
             flat[done // stored.itemsize :][: len(values)].copy_(values)
         on_bytes(count)
+
+
+def _read_scaled(handle: int, file: WeightsFile, slot: Slot, buffer: Tensor, on_bytes: Callable[[int], None]) -> None:
+    """As many whole rows at a time as the small buffer takes."""
+    stored = getattr(torch, FILE_FORMATS[slot.entry.dtype])
+    codes, scales = scaled.views(buffer, slot.offset, slot)
+    count, columns = slot.entry.shape
+    row_bytes = columns * stored.itemsize
+    step = max(1, CHUNK_BYTES // row_bytes)
+    for row in range(0, count, step):
+        chunk = _staging(max(CHUNK_BYTES, row_bytes))[: min(step, count - row) * row_bytes]
+        _read_exactly(handle, file, chunk, file.data_start + slot.entry.start + row * row_bytes)
+        rows = slice(row, row + step)
+        codes[rows], scales[rows] = scaled.quantize(chunk.view(stored).view(-1, columns))
+        on_bytes(len(chunk))
 
 
 def _read_exactly(handle: int, file: WeightsFile, chunk: Tensor, offset: int) -> None:

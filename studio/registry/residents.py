@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from studio.registry import scaled
 from studio.registry.fetching import Fetch
 from studio.registry.files import WeightsFile
 from studio.registry.layout import Key, Layout, Slot
-from studio.registry.reading import slot_view
+from studio.registry.reading import point
 from studio.registry.shells import Shell, place_buffers, torch_dtype
 from studio.registry.sources import Origin
 
@@ -56,10 +57,10 @@ class Resident:
         slots = {slot.name: slot for slot in self.layout.slots}
         for name, source in sources.items():
             if source not in self.tensors:
-                tensor = _placeholder(slots[source], device)
+                tensor = _placeholder(slots[source], device, torch_dtype(self.compute))
                 self.tensors[source] = nn.Parameter(tensor, requires_grad=False) if name in parameters else tensor
                 if self._bound is not None:
-                    self.tensors[source].data = slot_view(self._bound, slots[source])
+                    point(self.tensors[source], self._bound, slots[source].offset, slots[source])
             assert isinstance(self.tensors[source], nn.Parameter) == (name in parameters), f"{name}: buffer or not"
         return {name: self.tensors[source] for name, source in sources.items()}
 
@@ -68,7 +69,7 @@ class Resident:
         if self._bound is not buffer:
             for slot in self.layout.slots:
                 if slot.name in self.tensors:
-                    self.tensors[slot.name].data = slot_view(buffer, slot)
+                    point(self.tensors[slot.name], buffer, slot.offset, slot)
             self._bound = buffer
         self._place_buffers(device)
 
@@ -76,7 +77,10 @@ class Resident:
         """Let go of the buffer. What stands in is NaN everywhere, on the device, and takes no memory to speak of."""
         for slot in self.layout.slots:
             if slot.name in self.tensors:
-                self.tensors[slot.name].data = _placeholder(slot, device)
+                if slot.scaled:
+                    scaled.point(self.tensors[slot.name], *_placeholder_parts(slot, device))
+                else:
+                    self.tensors[slot.name].data = _placeholder(slot, device)
         self._bound = None
         self._place_buffers(torch.device("cpu"))
 
@@ -85,7 +89,14 @@ class Resident:
             place_buffers(shell.module, device, torch_dtype(self.compute))
 
 
-def _placeholder(slot: Slot, device: torch.device) -> Tensor:
+def _placeholder(slot: Slot, device: torch.device, compute: torch.dtype = torch.float32) -> Tensor:
+    if slot.scaled:
+        return scaled.scaled_tensor(*_placeholder_parts(slot, device), compute)
     dtype = torch_dtype(slot.format)
     value = float("nan") if dtype.is_floating_point else 0
     return torch.full((), value, dtype=torch.float32, device=device).to(dtype).expand(slot.entry.shape)
+
+
+def _placeholder_parts(slot: Slot, device: torch.device) -> tuple[Tensor, Tensor]:
+    codes = torch.zeros((), dtype=torch.int8, device=device).expand(slot.entry.shape)
+    return codes, torch.full((), float("nan"), device=device).expand(slot.entry.shape[0], 1)

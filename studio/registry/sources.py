@@ -14,6 +14,7 @@ from studio.registry.files import Digests, WeightsFile, find_folder, find_weight
 from studio.registry.layout import Key, Layout, combine_digests, lay_out
 from studio.registry.options import Options
 from studio.registry.precision import compute_format, format_rule
+from studio.registry.scaled import require_torchao
 
 Origin = tuple[str, str, str]  # builder, source, format asked for: how recipes name a component
 
@@ -57,11 +58,13 @@ def _read_source(component: Component, device: str, options: Options) -> Source:
     in_float32 = ()
     if compute == "float16":
         in_float32 = tuple(getattr(import_object(component.builder), "_keep_in_fp32_modules", None) or ())
-    small = options.small_weights and "denoise" in component.stages
+    small = options.small_weights if "denoise" in component.stages else ""
+    if small == "int8":
+        require_torchao()
     layout = lay_out(files, format_rule(compute, small, in_float32))
     parts = {part for file in files for name in file.entries for part in name.split(".")}
     larger = sorted(parts.intersection(in_float32))
-    format = ", ".join([compute, *(["float8 at rest"] if small else []), *(f"{name} in float32" for name in larger)])
+    format = ", ".join([compute, *([f"{small} at rest"] if small else []), *(f"{name} in float32" for name in larger)])
     return Source(component, folder, read_config(folder), files, compute, format, layout)
 
 

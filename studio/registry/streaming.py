@@ -128,10 +128,10 @@ class Stream:
         self._loaded[place] = number
 
     def _bind(self, block: Block, buffer: Tensor) -> None:
-        from studio.registry.reading import tensor_at
+        from studio.registry.reading import point
 
         for slot, offset in block.slots:
-            self._resident.tensors[slot.name].data = tensor_at(buffer, offset, slot)
+            point(self._resident.tensors[slot.name], buffer, offset, slot)
 
 
 def _runs(block: Block) -> list[tuple[int, int, int]]:

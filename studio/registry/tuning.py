@@ -23,7 +23,7 @@ CACHE_CONTEXT = "job"  # both branches of the guidance go through in one batch
 
 def tune(module: nn.Module, component: Component, compute: torch.dtype, options: Options) -> None:
     """Everything in `options` that concerns this module. StudioError for what it cannot do."""
-    if options.small_weights:
+    if options.small_weights == "float8":
         cast_when_used(module, compute)
     _tune_vae(module, options)
     if "denoise" not in component.stages or hasattr(module, "decoder"):

@@ -72,16 +72,16 @@ def test_weights_at_rest_in_float8_take_a_quarter_and_compute_in_full(tmp_path, 
     with torch.no_grad():
         expected = tower.decode(TOKENS)
     sizes = {}
-    for small in (False, True):
+    for small in ("", "float8"):
         registry = registry_with(hardware=CountingDevice(GENEROUS), options=Options(small_weights=small))
         with registry.acquire(recipe(tmp_path, "m", "big")):
             sizes[small] = registry.status()["bytes"]
-    device = CountingDevice(sizes[True] // 2 if streamed else GENEROUS)
-    registry = registry_with(hardware=device, options=Options(small_weights=True))
+    device = CountingDevice(sizes["float8"] // 2 if streamed else GENEROUS)
+    registry = registry_with(hardware=device, options=Options(small_weights="float8"))
     with registry.acquire(recipe(tmp_path, "m", "big")) as pipeline:
         first, again = pipeline.compute("big"), pipeline.compute("big")
         assert pipeline.parts["big"].blocks[0].weight.dtype == torch.float8_e4m3fn
-    assert sizes[True] < 0.35 * sizes[False]
+    assert sizes["float8"] < 0.35 * sizes[""]
     assert first.dtype == torch.float32 and torch.equal(first, again)
     for name, parameter in tower.blocks.named_parameters():
         if name.endswith("weight"):

@@ -161,18 +161,23 @@ def test_the_number_format_follows_the_table(builder, asked, device, expected):
 
 
 def test_only_large_matrices_rest_in_float8_and_t5s_wo_never_in_float16():
-    small = format_rule("bfloat16", small=True)
-    assert small("transformer_blocks.0.attn1.to_q.weight", (64, 64)) == SMALL
+    small = format_rule("bfloat16", small="float8")
+    assert small("transformer_blocks.0.attn1.to_q.weight", (64, 64)) == SMALL["float8"]
     for name in ("transformer_blocks.0.norm1.linear.weight", "patch_embed.proj.weight", "conv_in.weight"):
         assert small(name, (64, 64)) == "bfloat16"
     assert small("transformer_blocks.0.attn1.to_q.bias", (64,)) == "bfloat16"
+    assert small("conv1.weight", (64, 64, 3, 3)) == SMALL["float8"]
+    assert format_rule("bfloat16", small="int8")("conv1.weight", (64, 64, 3, 3)) == "bfloat16", "int8 is for products"
     half = format_rule("float16", in_float32=("wo",))
     assert half("encoder.block.0.layer.1.DenseReluDense.wo.weight", (8, 8)) == "float32"
     assert half("encoder.block.0.layer.1.DenseReluDense.wi.weight", (8, 8)) == "float16"
 
 
 def test_memory_presets_save_more_on_smaller_cards():
-    assert for_memory(Options(), "auto", 24 << 30) == Options(small_weights=True, vae_slicing=True, vae_tiling=True)
+    assert for_memory(Options(), "auto", 24 << 30) == Options(
+        small_weights="float8", vae_slicing=True, vae_tiling=True
+    )
     assert for_memory(Options(), "auto", 80 << 30) == Options() == for_memory(Options(), "", 1)
     assert for_memory(Options(compile=True), "48 GB", 0) == Options(compile=True, vae_slicing=True, vae_tiling=True)
+    assert for_memory(Options(small_weights="int8"), "24 GB", 0).small_weights == "int8", "what is asked for stays"
     assert "tiled decoding" in for_memory(Options(), "48 GB", 0).changes_pixels

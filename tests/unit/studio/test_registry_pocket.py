@@ -8,6 +8,7 @@ import pytest
 from models.method import Recipe, Request
 from studio.presets import load_presets, request_with
 from studio.registry import Registry, WeightsError
+from studio.registry.options import Options
 from tests.unit.studio.counting_device import SmallMemory
 
 PRESETS = load_presets()
@@ -33,3 +34,12 @@ def test_a_method_that_changes_its_weights_does_so_when_they_are_there(name):
         assert np.array_equal(frames_of(Registry(hardware=least), preset.recipe, request), whole)
     except WeightsError as refused:
         assert "GiB of memory for weights" in str(refused)
+
+
+@pytest.mark.parametrize("name", ["customvideox", "mcm"])
+def test_a_method_that_changes_its_weights_does_so_when_they_rest_in_float8(name):
+    preset = PRESETS[f"{name}/pocket"]
+    request = request_with(preset.request, {"num_inference_steps": 2})
+    options = Options(small_weights="float8")
+    exact, small = (frames_of(Registry("cpu", options=o), preset.recipe, request).astype(int) for o in (None, options))
+    assert 0 < np.abs(small - exact).mean() < 5, "grey levels; without what it adds to its weights it is over 20"
