@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
 import platform
 import tempfile
@@ -24,6 +26,8 @@ from studio.history import History
 from studio.jobs import JobQueue
 from studio.outputs import read_settings, write_small
 from studio.presets import Preset
+from studio.registry.files import WeightsError, find_folder, find_weights
+from studio.registry.layout import combine_digests
 from studio.settings import StudioSettings
 
 OWNER = "atlas"
@@ -64,15 +68,30 @@ def missing(
     costs: Costs,
     again: Collection[str] = (),
 ) -> list[Wanted]:
-    """What is not there as it is wanted now: another request makes it anew, and so does its name in `again`."""
+    """What is not there as it is wanted now. Another request, other weights or its name in `again` make it anew."""
     kept = {recording.id: recording for recording in there}
     lacking = []
     for each in wanted:
         recording = kept.get(each.id)
         anew = each.id.startswith(tuple(again)) if again else False
-        if recording is None or anew or _asked(each.plan(known, costs)) != _recorded(recording):
+        asked = [kept_values(cell.request) for cell in each.plan(known, costs).cells if cell.request is not None]
+        if recording is None or anew or asked != _recorded(recording) or _other_weights(recording):
             lacking.append(each)
     return lacking
+
+
+@functools.cache
+def digest_of(source: str) -> str:
+    """Of the weights that lie there now, as a clip's settings name them; "" when there are none."""
+    try:
+        files = find_weights(find_folder(source))
+    except WeightsError:
+        return ""
+    digests = []
+    for file in files:
+        with file.path.open("rb") as content:
+            digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+    return combine_digests(digests)
 
 
 def record(wanted: Wanted, known: Mapping[str, Variant], shop: Workshop, folder: Path) -> Recording:
@@ -126,12 +145,15 @@ def _small(state: CellState, id: str, folder: Path) -> tuple[Path, ...]:
     return tuple(made)
 
 
-def _asked(plan: Plan) -> list[dict[str, object]]:
-    return [kept_values(cell.request) for cell in plan.cells if cell.request is not None]
-
-
 def _recorded(recording: Recording) -> list[dict[str, object]]:
     return [member.request for member in recording.comparison.members]
+
+
+def _other_weights(recording: Recording) -> bool:
+    """Whether weights have changed since; those that are gone cannot make it anew, so they do not ask for it."""
+    settings = [read_settings(path) for state in recording.states for path in state.paths]
+    used = {(part["source"], part["sha256"]) for each in settings for part in each.get("weights", {}).values()}
+    return any(digest_of(source) not in ("", digest) for source, digest in used)
 
 
 def _machine(device: str, load: float) -> str:
