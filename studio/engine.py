@@ -54,9 +54,11 @@ class Engine:
         self._settings = settings
         os.environ[MEGAPIXELS] = str(settings.max_picture_megapixels)
         options = Options(
-            small_weights=settings.small_weights, attention=settings.attention, compile=settings.compile,
+            small_weights="" if settings.small_weights == "auto" else settings.small_weights,
+            attention=settings.attention,
+            compile=settings.compile,
             block_cache=settings.block_cache,
-        )  # fmt: skip
+        )
         self.registry = Registry(
             settings.device, settings.memory_gb, settings.cache_dir, options, settings.memory_preset
         )

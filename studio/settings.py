@@ -77,8 +77,8 @@ class StudioSettings:
     memory_preset: Literal["auto", "24 GB", "48 GB", "80 GB+"] = field(
         default="auto", metadata={"help": "savings for a GPU of this size; auto looks at the GPU"}
     )
-    small_weights: Literal["", "float8", "int8"] = field(
-        default="", metadata={"help": "how large matrices rest; int8 needs torchao; empty: as memory_preset says"}
+    small_weights: Literal["auto", "float8", "int8"] = field(
+        default="auto", metadata={"help": "how large matrices rest; auto: as memory_preset says; int8 needs torchao"}
     )
     attention: str = field(default="", metadata={"help": "attention backend of diffusers; empty for torch's own"})
     compile: bool = field(default=False, metadata={"help": "compile repeated blocks: a slow start, then faster"})

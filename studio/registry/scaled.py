@@ -22,7 +22,7 @@ def require_torchao() -> None:
     if importlib.util.find_spec("torchao") is None:
         raise StudioError(
             "Weights in int8 need torchao, which is not installed.",
-            "pip install -r requirements-int8.txt, or set small_weights to float8 or to nothing.",
+            "pip install -r requirements-int8.txt, or set small_weights to float8 or auto.",
         )
 
 
