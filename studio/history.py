@@ -120,6 +120,14 @@ class History:
         """Anybody's newest finished jobs of a preset: what they cost, not whose they are."""
         return self._read("WHERE preset=? AND state='finished' ORDER BY created DESC LIMIT ?", (preset, limit))
 
+    def ended(self, before: float) -> list[Entry]:
+        """Anybody's jobs that are over and were asked for before this moment."""
+        return self._read("WHERE created<? AND state<>'running' ORDER BY created", (before,))
+
+    def knows(self, id: str) -> bool:
+        """Whether anybody's job of this id is recorded."""
+        return bool(self._read("WHERE id=?", (id,)))
+
     def adopt(self, entry: Entry) -> None:
         """Record a result that was made elsewhere."""
         request = json.dumps(entry.request, ensure_ascii=False)

@@ -20,6 +20,7 @@ from studio.presets import Preset, request_with
 
 State = Literal["waiting", "running", "finished", "failed", "stopped", "impossible"]
 RUNNING: tuple[State, ...] = ("waiting", "running")
+COMPARISONS = "comparisons"  # their folder among the results
 KEPT = 200  # files of one owner; older comparisons go, their videos stay in the history
 
 
@@ -133,6 +134,15 @@ class Comparisons:
     def keep(self, comparison: Comparison, owner: str) -> None:
         """Write a comparison that came from elsewhere."""
         self._write(comparison, owner)
+
+    def remove_older(self, before: float) -> None:
+        """Anybody's comparisons from before this moment of which no result is left."""
+        for file in self._folder.glob("*/*.json"):
+            found = self._read(file)
+            if found and found.created < before and not any(self._history.knows(m.job) for m in found.members):
+                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # fails while others lie there
+                    file.parent.rmdir()
 
     def get(self, id: str, owner: str) -> Comparison | None:
         """This owner's comparison, or None; `id` may come from the page, so it is never used as a path unchecked."""

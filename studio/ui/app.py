@@ -41,6 +41,7 @@ def build_app(
     downloads: Downloads | None = None,
     executor: Executor | None = None,
     certificates: Path = DEFAULT_CERTIFICATES,
+    keep_hours: float = 0.0,
 ) -> gr.Blocks:
     """The page over these presets. Nothing is computed here: jobs go to the queue.
 
@@ -57,7 +58,7 @@ def build_app(
             methods = {
                 key: MethodTab(preset, jobs, visitor, own, downloads, certificates) for key, preset in presets.items()
             }
-            past = GalleryTab(history, presets, visitor)
+            past = GalleryTab(history, presets, visitor, keep_hours)
             inspect = InspectTab(certificates, visitor, own)
         past.connect(tabs, methods, compare)
         restorer = Restorer(tabs, methods, own)

@@ -14,7 +14,7 @@ import gradio as gr
 
 from studio.compare import CellState, Comparison, Comparisons, Costs, Numbers, Votes, pair
 from studio.compare.numbers import written
-from studio.compare.record import RUNNING
+from studio.compare.record import COMPARISONS, RUNNING
 from studio.events import Progress, StudioError
 from studio.history import History
 from studio.jobs import JobQueue
@@ -48,7 +48,7 @@ class CompareTab:
     ) -> None:  # fmt: skip
         folder = history.path.parent
         self.presets, self.visitor, self.own = presets, visitor, own
-        self.made = Comparisons(folder / "comparisons", jobs, history, presets)
+        self.made = Comparisons(folder / COMPARISONS, jobs, history, presets)
         self.votes = Votes(folder / "votes.jsonl")
         self.costs, self.history, self.numbers = Costs(history), history, Numbers()
         self.recorded = RecordedBox(presets)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,7 +13,7 @@ from studio.history import Entry, History
 from studio.presets import Preset
 from studio.ui import cards
 from studio.ui.compare_tab import CompareTab
-from studio.ui.media import cached, file_url
+from studio.ui.media import file_url, remove_result
 from studio.ui.method_tab import MethodTab
 from studio.ui.moments import facts, failed, recorded
 
@@ -34,7 +32,9 @@ QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "
 class GalleryTab:
     """One list of cards, drawn anew whenever the tab is opened, a filter changes or a job ends."""
 
-    def __init__(self, history: History, presets: Mapping[str, Preset], visitor: gr.BrowserState) -> None:
+    def __init__(
+        self, history: History, presets: Mapping[str, Preset], visitor: gr.BrowserState, keep_hours: float = 0.0
+    ) -> None:
         self.history, self.presets, self.visitor = history, presets, visitor
         with gr.Tab("History", id="history") as self.tab:
             with gr.Row(elem_classes="q-filters"):
@@ -42,6 +42,7 @@ class GalleryTab:
                 self.method = gr.Dropdown(choices, value="", label="Method")
                 self.words = gr.Textbox("", label="Words of the prompt", lines=1)
                 self.time = gr.Dropdown(list(TIMES), value="Any time", label="Time")
+            gr.HTML(kept_for(keep_hours), apply_default_css=False, visible=bool(keep_hours))
             self.length = gr.State(PAGE)
             self.comparisons = gr.HTML("", js_on_load=cards.SCRIPT, apply_default_css=False)
             self.list = gr.HTML(EMPTY, js_on_load=cards.SCRIPT, apply_default_css=False)
@@ -142,13 +143,7 @@ class GalleryTab:
         if self.history.remove(entry.id, entry.owner) is None:
             gr.Warning("This video is being made. Stop it first.")
             return
-        results = self.history.path.parent.resolve()
-        for path in filter(None, (*entry.paths, entry.poster)):
-            if path.resolve().is_relative_to(results):
-                copy = cached(path)
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-                    Path(copy or path).unlink(missing_ok=True)
+        remove_result(entry, self.history.path.parent)
 
     def _comparisons(self, owner: str | None) -> str:
         found = self.compare.made.newest(owner, COMPARISONS) if owner else []
@@ -188,6 +183,11 @@ class GalleryTab:
             + (f'<p class="q-told">{escape(remark)}</p>' if remark else "")
             + f'<div class="q-actions">{buttons}</div></div></article>'
         )
+
+
+def kept_for(hours: float) -> str:
+    """What the owner set, before it surprises."""
+    return f'<p class="q-about">Videos are deleted {hours:g} hours after they were made. Download what you keep.</p>'
 
 
 def _ago(moment: float) -> str:

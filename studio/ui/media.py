@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from pathlib import Path
 from urllib.parse import quote
 
 from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from gradio.utils import get_upload_folder
+
+from studio.history import Entry
 
 PICTURES = ((b"RIFF", "image/webp"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"), (b"\xff\xd8", "image/jpeg"))
 
@@ -35,6 +38,16 @@ def is_upload(path: Path) -> bool:
 def cached(path: Path) -> str | None:
     """The path of a copy in Gradio's cache, None when the file is gone."""
     return save_file_to_cache(path, cache_dir=get_upload_folder()) if path.is_file() else None
+
+
+def remove_result(entry: Entry, results: Path) -> None:
+    """Delete a result's files and the copies that browsers were given. Nothing outside the folder of results."""
+    for path in filter(None, (*entry.paths, entry.poster)):
+        if path.resolve().is_relative_to(results.resolve()):
+            copy = cached(path)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                Path(copy or path).unlink(missing_ok=True)
 
 
 def cached_bytes(content: bytes, name: str) -> Path:

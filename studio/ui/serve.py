@@ -39,11 +39,14 @@ def serve(settings: StudioSettings) -> None:
 
 
 def _serve(settings: StudioSettings, served: ServedFolder) -> None:
+    from studio.compare import Comparisons
+    from studio.compare.record import COMPARISONS
     from studio.executors import make_executor
     from studio.history import History
     from studio.jobs import JobQueue
     from studio.presets import FAVOURITE, load_presets, offered
     from studio.ui.app import build_app
+    from studio.ui.expiry import Expiry
     from studio.weights.downloads import Downloads
     from studio.weights.library import Library
 
@@ -59,8 +62,12 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
             executor.warm(wanted)
         downloads = Downloads(Library(settings.cache_dir), is_private(settings))
         shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
-        page = build_app(presets, jobs, history, downloads, shown, settings.certificate_dir)
-        served.sweep_from_now()
+        page = build_app(
+            presets, jobs, history, downloads, shown, settings.certificate_dir, keep_hours=settings.keep_hours
+        )
+        served.sweep_from_now(settings.keep_hours)
+        comparisons = Comparisons(settings.output_dir / COMPARISONS, jobs, history, presets)
+        Expiry(history, comparisons, settings.keep_hours).sweep_from_now()
         address = _open(page, settings)
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
         if settings.executor != "zerogpu":

@@ -29,18 +29,26 @@ class ServedFolder:
         self.path = path
         self._ended = threading.Event()
 
-    def sweep_from_now(self) -> None:
-        """Sweep now and then; what lies there already belongs to the page itself and stays."""
+    def sweep_from_now(self, keep_hours: float = 0.0) -> None:
+        """Sweep now and then; what lies there already belongs to the page itself and stays. `keep_hours`: the owner's
+        limit, where it is shorter than a day."""
         kept = frozenset(path for path in self.path.rglob("*") if path.is_file())
-        threading.Thread(target=self._sweep_often, args=(kept,), name="sweep copies", daemon=True).start()
+        threading.Thread(
+            target=self._sweep_often, args=(kept, age_of(keep_hours)), name="sweep copies", daemon=True
+        ).start()
 
     def remove(self) -> None:
         self._ended.set()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _sweep_often(self, kept: frozenset[Path]) -> None:
-        while not self._ended.wait(SWEEP_SECONDS):
-            sweep(self.path, kept=kept)
+    def _sweep_often(self, kept: frozenset[Path], age_seconds: float) -> None:
+        while not self._ended.wait(min(SWEEP_SECONDS, age_seconds / 4)):
+            sweep(self.path, age_seconds, kept=kept)
+
+
+def age_of(keep_hours: float) -> float:
+    """Seconds that a copy stays: a day, or less where the owner keeps results for less; 0 sets no limit of its own."""
+    return min(AGE_SECONDS, keep_hours * 3600) if keep_hours else AGE_SECONDS
 
 
 @contextlib.contextmanager
