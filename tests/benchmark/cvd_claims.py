@@ -31,9 +31,8 @@ from models.cvd.epipolar_attention import EpipolarBias, random_slopes
 from models.cvd.pipeline import SCHEDULE
 from models.cvd.pose_encoder import CameraPoseEncoder
 from models.cvd.sampler import GeneratorDraws, Schedule, ViewDenoiser
-from models.cvd.unet import CollaborativeUNet
 from models.pocket.recipes.camera_scenes import FRAMES, LENS, film, random_path, solid_scene, words
-from models.pocket.recipes.cvd import WEIGHTS
+from models.pocket.recipes.cvd import WEIGHTS, trained_network
 from models.pocket.recipes.mcm import Base
 from models.pocket.recipes.training import autocast
 from models.pocket.world import Scene
@@ -83,7 +82,7 @@ class Arm:
         if self.name == "renders":
             return [np.stack([film(case.scene, path) for path in case.paths]) for case in cases]
         base = Base(torch.device("cpu"))
-        unet: Any = CollaborativeUNet.from_pretrained(str(WEIGHTS / "unet"), dtype=torch.float32).eval()
+        unet = trained_network()
         poses: Any = CameraPoseEncoder.from_pretrained(str(WEIGHTS / "pose_encoder"), dtype=torch.float32).eval()
         return [self.views(base, unet, poses, case) for case in cases]
 

@@ -225,6 +225,13 @@ def write_difference(network: Mapping[str, Tensor]) -> None:
     _note({"base_sha256": digest(BASE / WEIGHTS_NAME)})
 
 
+def trained_network() -> CollaborativeUNet:
+    """The network as it is in the repository, the base's tensors and its own, float32."""
+    unet = CollaborativeUNet(**CONFIG).eval()
+    unet.load_state_dict(load_file(BASE / WEIGHTS_NAME) | load_file(WEIGHTS / "unet" / WEIGHTS_NAME))
+    return unet
+
+
 def digest(file: Path) -> str:
     """Tells whether the base is still the one that was trained on."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
