@@ -104,6 +104,36 @@ def test_a_person_s_own_picture_needs_a_tick_and_is_written_nowhere(tab, portrai
     tab.finish()  # agreed once, for the whole visit
 
 
+def test_a_forgotten_picture_is_gone_and_comes_back_only_from_the_file_that_the_person_kept(
+    tab, portrait_studio, tmp_path
+):
+    clear(tab)
+    upload(tab, squares(tmp_path / "own.png", 33, 177))
+    tab.panel.get_by_role("button", name="Face 2").click()
+    tab.panel.locator(".q-seen [aria-pressed=true][aria-label='Face 2']").wait_for()
+    tab.panel.get_by_label(CONSENT).check()
+    tab.prompt.fill("kept with its picture")
+    tab.finish()
+    tab.panel.get_by_role("button", name="Copy with my files inside").click()
+    link = tab.panel.get_by_role("link", name="with-files.mp4")
+    with tab.page.expect_download() as download:
+        link.click()
+    download.value.save_as(tmp_path / "kept.mp4")
+    tab.panel.get_by_role("button", name="Forget my pictures").click()
+    tab.panel.get_by_text("What remains of them here: nothing.").wait_for()
+    tab.panel.locator(".q-seen img").wait_for(state="detached")
+    link.wait_for(state="detached")
+    own = (tmp_path / "own.png").read_bytes()
+    assert not [f for f in (portrait_studio.outputs.parent / "gradio").rglob("*.*") if own in f.read_bytes()]
+    tab.prompt.fill("another")
+    tab.panel.locator(".q-drop input[type=file]").set_input_files(tmp_path / "kept.mp4")
+    tab.panel.get_by_text("The settings of kept.mp4 are in the form.").wait_for()
+    tab.panel.locator(".q-seen [aria-pressed=true][aria-label='Face 2']").wait_for()
+    tab.page.wait_for_function("box => box.value === 'kept with its picture'", arg=tab.prompt.element_handle())
+    tab.generate.click()
+    tab.alert.get_by_text(f'Tick "{CONSENT}" first').wait_for()  # forgetting took the agreement away
+
+
 def test_a_picture_without_a_face_is_answered_with_a_sentence(tab, tmp_path):
     clear(tab)
     upload(tab, squares(tmp_path / "none.png"))
