@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,13 +124,13 @@ def written(measured: Mapping[str, list[ClipScores] | None]) -> dict[str, list[d
     }
 
 
-def measure_files(asked: Asked) -> list[ClipScores]:
-    """Runs in the other process."""
+def measure_files(asked: Asked, metrics: Sequence[str] = ()) -> list[ClipScores]:
+    """All metrics, or those named. Runs in the other process."""
     from studio.metrics import Facts, measure
     from studio.metrics.asked_cameras import asked_cameras
 
     clips = [_read(path) for path in asked.paths]
-    scores = measure(clips, Facts(**dict(asked.facts), **asked_cameras(clips)))
+    scores = measure(clips, Facts(**dict(asked.facts), **asked_cameras(clips)), metrics)
     each = len(scores) // len(clips)
     return [{score.metric: score for score in scores[i * each : (i + 1) * each]} for i in range(len(clips))]
 

@@ -80,7 +80,7 @@ def _cell(score: Score | None, metric: Metric) -> str:
     if score is None:
         return "<td>…</td>"
     if score.value is None:
-        return f'<td title="{escape(score.reason)}">–</td>'
+        return f'<td>–<small class="q-why">{escape(score.reason)}</small></td>'
     word = f' <small data-word="{score.word}">{score.word}</small>' if score.word else ""
     return f'<td title="{escape(score.note)}">{_number(score.value)}{word}</td>'
 

@@ -18,6 +18,7 @@ from studio.compare.record import COMPARISONS, RUNNING
 from studio.events import Progress, StudioError
 from studio.history import History
 from studio.jobs import JobQueue
+from studio.metrics import METRICS
 from studio.presets import Preset
 from studio.ui import cards, compare_blind, compare_numbers, compare_view, player, stage
 from studio.ui.compare_brief import QUIET, TICKED, BriefForm
@@ -36,6 +37,7 @@ TO_RESULT = """() => {
 }"""
 Updates = dict[Any, Any]
 FIRST_CURVE = next(iter(CURVES))
+OFFERED = CURVES | {METRICS[name].title: name for name in ("cross_view", "camera")}  # the last for clips with cameras
 NOTHING = stage.words("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
 
 
@@ -74,7 +76,7 @@ class CompareTab:
             self.open = gr.Button("Show names", size="sm", visible=False)
         self.grid = gr.HTML("", js_on_load=cards.SCRIPT, apply_default_css=False)
         with gr.Accordion("Numbers", open=True, visible=False) as self.figures:
-            self.curve = gr.Dropdown(list(CURVES), value=FIRST_CURVE, label="Curve under the player")
+            self.curve = gr.Dropdown(list(OFFERED), value=FIRST_CURVE, label="Curve under the player")
             self.table = gr.HTML("", apply_default_css=False)
         self.bundle = BundleBox(self.made, self.history, own, certificates)
         self.recorded.draw_list()
@@ -356,7 +358,7 @@ class CompareTab:
         if not paths:
             return _empty()
         measured = [clip for place in places for clip in scores.get(place) or []]
-        drawn = compare_numbers.curves(measured, [CURVES[curve]]) if len(measured) == len(paths) else ()
+        drawn = compare_numbers.curves(measured, [OFFERED[curve]]) if len(measured) == len(paths) else ()
         options = player.Options(facts=tuple(lines), curves=drawn, name=f"Comparison: {comparison.title}")
         return f'<p class="q-prompt">{escape(comparison.title)}</p>' + player.draw(paths, labels, options)
 

@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from studio.cameras import clip_cameras
 from studio.compare import Numbers
+from studio.compare.numbers import Asked, measure_files
 from studio.metrics import METRICS, Score
 from studio.ui import compare_numbers
 from tests.unit.studio.test_compare_record import ME, Desk
 
 PATIENCE_SECONDS = 120
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -84,6 +88,25 @@ def test_the_table_says_range_direction_and_why_a_number_is_missing():
     assert "<td" in drawn.split("Flicker")[1]
     assert drawn.count("It is a test.") == 2  # in the cell that has no number, and for the metric that has none at all
     assert "1 not comparable here" in drawn
+
+
+def test_camera_and_cross_view_errors_stand_side_by_side_or_say_why_not():
+    views = {name: Score(name, "view", value) for name, value in (("cross_view", 2.5), ("camera", 12.0))}
+    alone = {name: Score(name, "one", None, reason="There is only one view.") for name in views}
+    drawn = compare_numbers.table(["CVD", "MCM"], [views, alone])
+    rows = drawn.split("<tr>")[2:]
+    assert ["Cross-view error" in rows[0], "Camera error" in rows[1]] == [True, True]
+    assert all("There is only one view." in row for row in rows)
+    drawn = compare_numbers.table(["MCM"], [alone])
+    assert "2 not comparable here" in drawn
+
+
+def test_clips_of_cvd_have_both_against_the_cameras_that_their_files_carry():
+    paths = tuple(sorted((ROOT / "presets/cvd/examples").glob("ball-view *.mp4")))
+    clips = [clip_cameras(path) for path in paths]
+    assert [len(cameras) for cameras in clips] == [16, 16]
+    scores = measure_files(Asked(paths, ()), ("cross_view", "camera"))
+    assert all(score.value is not None for clip in scores for score in clip.values())
 
 
 def test_consistency_is_never_shown_without_motion():
