@@ -205,6 +205,7 @@ class CompareTab:
             self.blind: gr.Button(visible=False),
             self.open: gr.Button(visible=True),
             self.drawn: None,
+            **self.recorded.shown(None),
         }
 
     def on_open(self, owner: str | None, id: str | None, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
