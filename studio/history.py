@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 """
 INDEX = "CREATE INDEX IF NOT EXISTS by_owner ON jobs (owner, created)"
 COLUMNS = "id, owner, preset, method, request, created, state, paths, poster, seconds, message, advice"
+REQUEST = COLUMNS.split(", ").index("request")
 logger = logging.getLogger(__name__)
 
 
@@ -106,15 +107,15 @@ class History:
         since: float | None = None, preset: str | None = None, words: str = "",
     ) -> list[Entry]:  # fmt: skip
         """This owner's jobs, newest first, created in [since, before); `words` are all in the prompt, in any case."""
-        found = self._read(
-            "WHERE owner=?1 AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3)"
+        rows = self._execute(
+            f"SELECT {COLUMNS} FROM jobs WHERE owner=?1 AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3)"
             " AND (?4 IS NULL OR created>=?4) AND (?5 IS NULL OR preset=?5)"
             " ORDER BY created DESC, rowid DESC LIMIT ?6",
             (owner, state, before, since, preset, -1 if words.strip() else limit),
         )
         wanted = words.casefold().split()  # here and not in SQL, whose LIKE folds the case of ASCII alone
-        kept = (entry for entry in found if all(word in entry.prompt.casefold() for word in wanted))
-        return list(itertools.islice(kept, limit))
+        kept = (row for row in rows if not wanted or all(word in _prompt(row).casefold() for word in wanted))
+        return [_entry(row) for row in itertools.islice(kept, limit)]
 
     def finished(self, preset: str, limit: int) -> list[Entry]:
         """Anybody's newest finished jobs of a preset: what they cost, not whose they are."""
@@ -214,6 +215,10 @@ def _move_aside(path: Path) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _prompt(row: tuple[Any, ...]) -> str:
+    return str(json.loads(row[REQUEST]).get("prompt", ""))
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from studio import history as history_module
 from studio.compare import Comparisons
 from studio.history import Entry, History
 from studio.ui import gallery_tab
@@ -41,6 +42,23 @@ def test_a_thousand_results_cost_the_files_of_one_page(gallery, monkeypatch):
     assert drawn.count("<article") == PAGE
     assert more["visible"]
     assert len(asked) == 2 * PAGE  # clip and poster
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [({}, PAGE + 1), ({"span": "Last day"}, 24), ({"words": "OTTER"}, PAGE + 1), ({"words": "x"}, 0)],
+)
+def test_a_page_asks_the_history_once_and_draws_no_more_than_it_shows(gallery, monkeypatch, asked, rows):
+    statements, read = [], []
+    row_to_entry = history_module._entry
+    monkeypatch.setattr(history_module, "_entry", lambda row: read.append(row) or row_to_entry(row))
+    monkeypatch.setattr(gallery_tab, "file_url", lambda path: None)
+    gallery.history._database.set_trace_callback(statements.append)
+    gallery.cards(OWNER, PAGE, **asked)
+    assert len(read) == rows
+    assert len([words for words in statements if words.startswith("SELECT")]) == 1
+    (plan,) = gallery.history._database.execute("EXPLAIN QUERY PLAN " + statements[0]).fetchall()
+    assert "USING INDEX by_owner" in plan[-1]
 
 
 def test_words_and_time_find_what_lies_far_back(gallery):
