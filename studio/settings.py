@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from studio.presets import did_you_mean
+from studio.typed import typed
 
 PREFIX = "QUINTET_"
 LISTS = ("method_packages", "allowed_hosts", "offer", "fetch")
@@ -144,6 +142,8 @@ def flag_parser(**options: Any) -> Parser:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
+        from omegaconf import OmegaConf
+
         content = OmegaConf.to_container(OmegaConf.load(file))
     except Exception as error:  # yaml's errors share no public base with OmegaConf's
         raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
@@ -166,9 +166,6 @@ def _checked(values: dict[str, Any], place: str) -> dict[str, Any]:
 
 def _build(values: dict[str, Any], place: str) -> StudioSettings:
     try:
-        built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StudioSettings), values))
-    except (OmegaConfBaseException, ValueError) as error:
-        key = getattr(error, "full_key", None)
-        raise ValueError(f"{place}: {f'{key}: ' if key else ''}{str(error).splitlines()[0]}") from error
-    assert isinstance(built, StudioSettings)
-    return built
+        return typed(StudioSettings, values)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error

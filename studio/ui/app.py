@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,17 @@ DEFAULT_CERTIFICATES = StudioSettings().certificate_dir
 CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers load; the results themselves stay
 
 
+class Page(gr.Blocks):
+    """Gradio's own, which asks four times for a description of all its components before it answers the first visitor:
+    once drawn, they are described once."""
+
+    def __exit__(self, *error: Any) -> None:
+        describe = self.default_config.get_config
+        whole = functools.cache(describe)
+        self.default_config.get_config = lambda renderable=None: describe(renderable) if renderable else whole()
+        super().__exit__(*error)
+
+
 def build_app(
     presets: Mapping[str, Preset],
     jobs: JobQueue,
@@ -48,9 +60,7 @@ def build_app(
     With an `executor` the page shows its memory and may empty it: for a page that no stranger reaches.
     """
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS)
-    ) as page:
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS)) as page:
         visitor, own = visitor_state(), OwnPictures(jobs, presets.values())
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tabs(selected=next(iter(presets))) as tabs:
