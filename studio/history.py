@@ -108,11 +108,12 @@ class History:
     ) -> list[Entry]:  # fmt: skip
         """This owner's jobs, newest first, created in [since, before); `words` are all in the prompt, in any case."""
         rows = self._execute(
-            f"SELECT {COLUMNS} FROM jobs WHERE owner=?1 AND (?2 IS NULL OR state=?2) AND (?3 IS NULL OR created<?3)"
-            " AND (?4 IS NULL OR created>=?4) AND (?5 IS NULL OR preset=?5)"
-            " ORDER BY created DESC, rowid DESC LIMIT ?6",
-            (owner, state, before, since, preset, -1 if words.strip() else limit),
-        )
+            f"SELECT {COLUMNS} FROM jobs WHERE owner=:owner AND (:state IS NULL OR state=:state)"
+            " AND (:before IS NULL OR created<:before) AND (:since IS NULL OR created>=:since)"
+            " AND (:preset IS NULL OR preset=:preset) ORDER BY created DESC, rowid DESC LIMIT :rows",
+            {"owner": owner, "state": state, "before": before, "since": since, "preset": preset,
+             "rows": -1 if words.strip() else limit},
+        )  # fmt: skip
         wanted = words.casefold().split()  # here and not in SQL, whose LIKE folds the case of ASCII alone
         kept = (row for row in rows if not wanted or all(word in _prompt(row).casefold() for word in wanted))
         return [_entry(row) for row in itertools.islice(kept, limit)]
@@ -168,7 +169,7 @@ class History:
     def _read(self, where: str, values: tuple[Any, ...]) -> list[Entry]:
         return [_entry(row) for row in self._execute(f"SELECT {COLUMNS} FROM jobs {where}", values)]
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[Any, ...]]:
         """Run a statement; once more in a new file when the old one turns out to be damaged."""
         with self._lock:
             try:
