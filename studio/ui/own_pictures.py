@@ -16,7 +16,7 @@ from typing import Literal
 
 from gradio.utils import get_upload_folder
 
-from models.method import request_fields
+from models.method import REPOSITORY, request_fields
 from studio.jobs import JobQueue
 from studio.presets import Preset, shipped_pictures
 from studio.ui.media import is_upload
@@ -26,6 +26,7 @@ SEVERAL: dict[str, str] = {
     "picture": "pictures", "cut-out": "cut-outs", "file with pictures inside": "files with pictures inside",
     "inspected file": "inspected files",
 }  # fmt: skip
+ATLAS = REPOSITORY / "docs" / "atlas"  # recorded comparisons, shown to all
 FORGETFUL = 10_000  # files noted, beyond which those that were swept are crossed out
 
 
@@ -55,11 +56,11 @@ class _Noted:
 
 
 class OwnPictures:
-    """Asked by every place that takes a picture. `presets` tell which pictures are the studio's."""
+    """Asked by every place that takes a picture. `presets` tell which files are the studio's."""
 
     def __init__(self, jobs: JobQueue, presets: Collection[Preset]) -> None:
         self._jobs = jobs
-        shipped = {path for preset in presets for path in _shipped(preset)}
+        shipped = {path for preset in presets for path in _shipped(preset)} | set(ATLAS.rglob("*"))
         self._shipped = {_digest(path) for path in shipped if path.is_file()}
         self._noted: dict[str, dict[Path, _Noted]] = {}
         self._lock = threading.Lock()
@@ -114,6 +115,8 @@ class OwnPictures:
 
 
 def _shipped(preset: Preset) -> Iterator[Path]:
+    """Pictures, recorded examples, and whatever else lies beside the preset: the page shows copies of them to all."""
+    yield from preset.origin.parent.rglob("*")
     for name, info in request_fields(preset.method.request).items():
         if info.kind == "image":
             yield from shipped_pictures(preset, name)

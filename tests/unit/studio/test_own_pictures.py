@@ -91,6 +91,14 @@ def test_another_visitor_s_pictures_and_the_studio_s_own_stay(own, served):
     assert own.files(ANOTHER) == [theirs]
 
 
+def test_the_studio_s_own_examples_stay_though_a_visitor_has_one_inspected(own, served):
+    video = PRESET.examples[0].videos[0]
+    copy = Path(save_file_to_cache(video, str(served)))
+    own.note(ME, copy, "inspected file")
+    assert own.forget(ME).deleted == {}
+    assert copy.exists()
+
+
 def test_nothing_outside_the_folder_of_copies_is_ever_deleted(own, served, tmp_path):
     outside = tmp_path / "holiday.png"
     outside.write_bytes(b"mine")
