@@ -21,7 +21,7 @@ from studio.typed import typed
 PRESET_DIR = Path("presets")
 FAVOURITE = "pocket"  # the preset a method opens with: it runs anywhere
 T = TypeVar("T")
-Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the former where it was built: ten times faster
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the former where it was built: ten times faster
 LAST = 50  # place of a preset that names none
 KEYS = ("method", "title", "place", "weights", "request", "examples")
 EXAMPLE_KEYS = ("title", "request", "video")
@@ -101,7 +101,7 @@ def preset_for(method: str, name: str | None = None, presets: Mapping[str, Prese
 def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
     """One preset, checked to the last key."""
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
     _check_keys(content, KEYS, str(file))

@@ -142,10 +142,12 @@ def _reference(recording: Recording) -> str:
     import numpy as np
     from PIL import Image
 
+    from models.common.pictures import read_picture
+
     path = recording.brief.person or recording.brief.subject
     if path is None or not path.is_file():
         return ""
-    picture = Image.open(path).convert("RGB")
+    picture = Image.fromarray(read_picture(path))
     picture.thumbnail((REFERENCE_SIDE, REFERENCE_SIDE))
     return "data:image/webp;base64," + base64.b64encode(encode_webp(np.array(picture))).decode("ascii")
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+
+from studio import presets
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "app.py", *ROOT.glob("studio/**/*.py"), *ROOT.glob("models/**/*.py")]
 FORBIDDEN = {
-    "pickle.load", "pickle.loads", "eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system",
+    "pickle.load", "pickle.loads", "eval", "exec", "yaml.unsafe_load", "yaml.full_load", "os.system",
     "marshal.loads", "shelve.open",
 }  # fmt: skip
 # Decoders that choose a reader by the content: strangers' files pass through these two modules alone.
@@ -37,8 +40,16 @@ def test_nothing_that_is_read_is_run(file):
         assert given.get("trust_remote_code", "False") == "False", f"{file}:{call.lineno} runs a stranger's code"
         assert given.get("shell", "False") == "False", f"{file}:{call.lineno} runs a shell"
         assert given.get("allow_pickle", "False") == "False", f"{file}:{call.lineno} reads pickles"
+        if name == "yaml.load":
+            loaders = [ast.unparse(argument).split(".")[-1] for argument in call.args[1:]]
+            assert loaders in (["SafeLoader"], ["CSafeLoader"]), f"{file}:{call.lineno} may make any object"
         if name == "torch.load":
             assert given.get("weights_only") == "True", f"{file}:{call.lineno} may run a checkpoint's code"
+
+
+def test_presets_are_read_by_a_safe_loader_of_yaml():
+    with pytest.raises(yaml.constructor.ConstructorError):
+        yaml.load("!!python/object/apply:os.getcwd []", presets.SafeLoader)
 
 
 @pytest.mark.parametrize("name", READERS)
