@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do $$python -c '' 2>/dev/null && break; done; echo $$python)
 VENV := .venv
 BIN := $(VENV)/bin
-SETTINGS := OMP_WAIT_POLICY=PASSIVE GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
+SETTINGS := GOMP_SPINCOUNT=1000 GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
 
 .PHONY: run test check bench atlas fuzz load faults pocket ray-demo clean
 
