@@ -24,12 +24,14 @@ from studio.outputs import read_settings
 from studio.presets import load_presets
 from studio.provenance import xmp
 from studio.provenance.watermark import detect
+from studio.ui import atlas_page
 from studio.video_files import read_frames
 from tests.unit.studio.conftest import PRESETS
 
 BOTH = ["sketch/pocket", "sketch/pocket:trail"]
 MOST_BYTES = 1_200_000  # of docs/atlas and its page together
 PAGE = REPOSITORY / "docs" / "index.html"
+STALE = "make it anew: make atlas ARGS=--page"
 
 
 def listed(folder, prompt="a red square", seeds=(1, 2), **more):
@@ -173,3 +175,15 @@ def test_the_atlas_of_this_repository_holds_what_is_wanted_within_its_size():
     assert sum(path.stat().st_size for path in [*ATLAS.iterdir(), PAGE]) <= MOST_BYTES
     assert all(xmp.source_type(path) == xmp.TRAINED for path in named)
     assert content(PAGE).count('"id": ') == len(recordings)
+
+
+def test_the_page_of_this_repository_is_what_its_sources_make(tmp_path):
+    made = tmp_path / "index.html"
+    made.write_text(atlas_page.page(read(ATLAS), load_presets(REPOSITORY / "presets"), ATLAS.name), encoding="utf-8")
+    kept, made = ({"page": page.read_text(encoding="utf-8"), "content": content(page)} for page in (PAGE, made))
+    packed = re.compile(r'(?<=id="atlas">)[^<]*')
+    assert packed.sub("", kept["page"]) == packed.sub("", made["page"]), STALE
+    pictures = re.compile(r"data:image/webp;base64,[^\"]*")  # their bytes depend on the encoder's release
+    assert pictures.sub("", kept["content"]) == pictures.sub("", made["content"]), (
+        "make it anew: make atlas ARGS=--page"
+    )
