@@ -14,7 +14,7 @@ from pathlib import Path
 from models.method import Request, is_camera_file, path_entries, request_fields
 from studio import provenance
 from studio.events import shipped_name
-from studio.video_files import copy_frames, outer_boxes
+from studio.video_files import append_box, copy_frames, outer_boxes
 
 BOX = bytes.fromhex("5f1f6fa2c4a94be3a8d3c1b07e9d5a14")  # drawn at random
 MOST_BYTES = 64 << 20  # all files of a video together
@@ -56,8 +56,7 @@ def enclose(source: Path, target: Path, files: Files, certificates: Path | None)
     part = target.with_name(f".{target.name}.part")
     try:
         copy_frames(source, part, TAGS)
-        with part.open("ab") as file:
-            file.write(struct.pack(">I4s16s", 24 + len(body), b"uuid", BOX) + body)
+        append_box(part, BOX, body)
         provenance.mark_video(part, certificates)
         part.replace(target)
     finally:

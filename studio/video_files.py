@@ -120,6 +120,12 @@ def outer_boxes(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]
         start += size
 
 
+def append_box(path: Path, id: bytes, content: bytes) -> None:
+    """Add a box of our own, named by 16 bytes, after everything else, where no offset of the video changes."""
+    with path.open("ab") as file:
+        file.write(struct.pack(">I4s16s", 24 + len(content), b"uuid", id) + content)
+
+
 def _check_size(path: Path, stream: Any) -> None:
     if stream.width * stream.height > MOST_PIXELS:
         raise ValueError(f"{path.name} has frames of {stream.width}x{stream.height} pixels, too large to read.")

@@ -6,11 +6,10 @@ Readers: any XMP tool. It survives copying; re-encoding and most web sites drop 
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 from pathlib import Path
 
-from studio.video_files import outer_boxes
+from studio.video_files import append_box, outer_boxes
 
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # XMP's identifier in mp4: XMP specification, part 3
@@ -26,9 +25,8 @@ PACKET = (
 
 
 def append(path: Path) -> None:
-    """Add the box after everything else, where no offset of the video changes."""
-    with path.open("ab") as file:
-        file.write(struct.pack(">I4s16s", 24 + len(PACKET), b"uuid", BOX) + PACKET)
+    """Add the packet to a video."""
+    append_box(path, BOX, PACKET)
 
 
 def source_type(path: Path) -> str | None:

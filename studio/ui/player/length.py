@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +60,5 @@ def _from_tables(path: Path) -> tuple[int, float]:
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content of the boxes in a box."""
-    at = 0
-    while at + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, at)
-        if size < 8:
-            return
+    for kind, at, size in outer_boxes(io.BytesIO(content), len(content)):
         yield kind, content[at + 8 : at + size]
-        at += size
