@@ -60,7 +60,16 @@ def chromium(driver, chromium_path: str) -> Iterator:
 
 
 @pytest.fixture
-def visit(chromium, studio: Studio) -> Iterator[Callable]:
+def holding(studio: Studio) -> Iterator[None]:
+    """While the test runs, jobs of the tab Held wait; whatever it left waiting ends before the next test begins."""
+    studio.release.unlink(missing_ok=True)
+    yield
+    studio.release.touch()
+    studio.settle()
+
+
+@pytest.fixture
+def visit(chromium, studio: Studio, holding) -> Iterator[Callable]:
     """visit(viewport=..., color_scheme=...) opens the page as a new visitor."""
     contexts = []
 
@@ -73,10 +82,7 @@ def visit(chromium, studio: Studio) -> Iterator[Callable]:
         ready(page)
         return page
 
-    studio.release.unlink(missing_ok=True)
     yield open_page
-    studio.release.touch()  # whatever a test left waiting ends here, before the next one takes the file away
-    studio.settle()
     for context in contexts:
         context.close()
 

@@ -130,7 +130,7 @@ def test_a_path_that_was_not_uploaded_is_refused(studio, path, meta):
         assert str(ROOT) not in said
 
 
-def test_a_cancelled_call_stops_its_job(studio, client):
+def test_a_cancelled_call_stops_its_job(client, holding):
     visitor = "c" * 32
     asked = {"preset": "sketch/held", "prompt": "a square", "visitor": visitor, "api_name": "/generate"}
     held = client.submit(**asked)
