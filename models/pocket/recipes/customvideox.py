@@ -62,15 +62,12 @@ OUTPUT = Path("models/pocket/weights/customvideox/lora")
 PICTURES = 3  # of each clip's subject
 FOLDER = STATE / "references"
 SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", mask="cached")
-NAMED = 0.6  # share of captions that say what the subject is
+NAMED = 0.9  # share of captions that say what the subject is
 FOCUS = 8.0  # how much more the error counts on a place that the subject fills
 NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
 ENCODED_AT_ONCE = 64
-SEEN, WHOLE, SOMETIMES_WHOLE = (
-    2,
-    0.25,
-    0.15,
-)  # groups of a step; the last share of the time, and of the steps before, with all
+SEEN = 2  # groups of a clip in a step
+WHOLE, SOMETIMES_WHOLE = 0.15, 0.15  # the last share of the time, and of the steps before, sees all of them
 
 
 def references_path(split: str) -> Path:
