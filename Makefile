@@ -10,8 +10,16 @@ SETTINGS := GOMP_SPINCOUNT=1000 GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TE
 run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 	$(SETTINGS) $(BIN)/python app.py $(ARGS)
 
+TESTED := $(SETTINGS) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+ALONE := tests/browser tests/benchmark # each of these has processes of its own, or measures time
+
 test: $(VENV)/installed-dev               ## all tests that need no GPU
-	$(SETTINGS) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+ifdef ARGS
+	$(TESTED) $(ARGS)
+else
+	$(TESTED) tests $(ALONE:%=--ignore=%) -n 2 --dist loadfile
+	$(TESTED) $(ALONE)
+endif
 
 check: $(VENV)/installed-dev              ## lint, types, import direction, known vulnerabilities
 	$(BIN)/ruff check .
