@@ -19,7 +19,7 @@ def read(take: Take) -> Reading:
 METRIC = Metric(
     name="consistency",
     title="Consistency",
-    unit="of 100",
+    unit="points",
     lowest=0.0,
     highest=100.0,
     better="higher",

@@ -68,7 +68,7 @@ def _searchable(frame: UInt8[np.ndarray, "height width 3"]) -> np.ndarray:
 METRIC = Metric(
     name="subject",
     title="Subject",
-    unit="of 100",
+    unit="points",
     lowest=0.0,
     highest=100.0,
     better="higher",

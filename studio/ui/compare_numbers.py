@@ -10,7 +10,7 @@ from studio.metrics.intervals import mean
 from studio.ui.player import Curve
 
 MOST_CURVES = 3
-DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "neither is better"}
+DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "more is not better"}
 CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}
 Scores = Mapping[str, Score]  # of one clip, by metric
 
@@ -108,12 +108,12 @@ def _mean(metric: Metric, clips: Sequence[Scores]) -> str:
 
 
 def span_of(metric: Metric) -> str:
-    """Range, unit and direction: "0 to 1 cosine, higher is better"."""
+    """Unit, range and direction: "cosine, -1 to 1; higher is better"."""
     low, high = metric.lowest, metric.highest
     span = f"{low:g} to {high:g}" if low is not None and high is not None else (
-        f"from {low:g}" if low is not None else "any number"
+        f"{low:g} and up" if low is not None else "any number"
     )  # fmt: skip
-    return " ".join(filter(None, (span, metric.unit))) + f", {DIRECTIONS[metric.better]}"
+    return ", ".join(filter(None, (metric.unit, span))) + f"; {DIRECTIONS[metric.better]}"
 
 
 def _value(clip: Scores, metric: Metric) -> float | None:
