@@ -91,7 +91,7 @@ def build_app(
         forget.connect(visitor, fields, compare.form.pictures, [compare.form.consent], lines, copies)
         for picture in next(iter(methods.values())).pictures:
             picture.look_after(known)
-        add_api(Endpoints(presets, jobs, compare.made, compare.costs, compare.numbers, certificates))
+        add_api(Endpoints(presets, jobs, compare.made, compare.costs, compare.numbers, own, certificates))
     return page
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from tests.browser.studio import ROOT, Studio
 
@@ -118,6 +119,17 @@ def test_a_subject_is_refused_by_a_method_that_takes_none(client):
     picture = handle_file(str(ROOT / "docs" / "pocket.png"))
     asked = {"preset": "sketch/pocket", "prompt": "a square", "subject": picture}
     assert "takes no picture of a subject" in refusal(client, **asked, api_name="/generate")
+
+
+def test_pictures_that_were_sent_are_forgotten(client, tmp_path):
+    picture, visitor = tmp_path / "mine.png", "f" * 32
+    Image.new("RGB", (8, 8), "teal").save(picture)
+    asked = {"preset": "sketch/pocket", "prompt": "a square", "subject": handle_file(str(picture))}
+    assert "takes no picture" in refusal(client, **asked, visitor=visitor, api_name="/generate")
+    assert client.predict(visitor="e" * 32, api_name="/forget")["deleted"] == {}, "another's"
+    assert client.predict(visitor=visitor, api_name="/forget")["deleted"] == {"picture": 1}, "a refused one lies there"
+    assert client.predict(visitor=visitor, api_name="/forget")["deleted"] == {}
+    assert "visitor is missing" in refusal(client, visitor="", api_name="/forget")
 
 
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])

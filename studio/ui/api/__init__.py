@@ -21,5 +21,6 @@ def add_api(endpoints: Endpoints) -> None:
         (endpoints.compare, light),
         (endpoints.metrics, heavy),
         (endpoints.inspect, heavy),
+        (endpoints.forget, light),
     ):
         gr.api(function, api_name=function.__name__, **options)

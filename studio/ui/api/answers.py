@@ -17,6 +17,7 @@ from studio.metrics import METRICS
 from studio.presets import Preset
 from studio.provenance import Findings
 from studio.provenance.report import lines, summary
+from studio.ui import own_pictures
 from studio.ui.media import cached
 
 
@@ -119,6 +120,15 @@ class Inspected(TypedDict):
     settings: dict[str, Any] | None
 
 
+class Forgotten(TypedDict):
+    """What of a visitor's pictures was deleted, and what could not be."""
+
+    summary: str
+    deleted: dict[str, int]
+    stopped: int
+    left: list[str]
+
+
 def offer(preset: Preset, reason: str) -> Offer:
     fields = [
         Field(
@@ -178,6 +188,10 @@ def measured(clips: Sequence[ClipScores]) -> Measured:
 def inspected(findings: Findings) -> Inspected:
     marks = [Mark(mark=mark, found=found, proves=proves) for mark, found, proves in lines(findings)]
     return Inspected(summary=summary(findings), generated=findings.generated, marks=marks, settings=findings.settings)
+
+
+def forgotten(found: own_pictures.Forgotten) -> Forgotten:
+    return Forgotten(summary=found.words, deleted=dict(found.deleted), stopped=found.stopped, left=list(found.left))
 
 
 def files(paths: Sequence[Path]) -> list[FileData]:

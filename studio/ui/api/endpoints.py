@@ -25,6 +25,7 @@ from studio.presets import Preset, did_you_mean
 from studio.ui.api import answers
 from studio.ui.api.uploads import check_consent, request_of, uploaded
 from studio.ui.controls import check_uploads
+from studio.ui.own_pictures import OwnPictures
 from studio.ui.visitor import visitor_name
 
 MOST_CLIPS = 6  # of one scene
@@ -55,9 +56,9 @@ class Endpoints:
 
     def __init__(
         self, presets: Mapping[str, Preset], jobs: JobQueue, made: Comparisons, costs: Costs, numbers: Numbers,
-        certificates: Path,
+        own: OwnPictures, certificates: Path,
     ) -> None:  # fmt: skip
-        self._presets, self._jobs, self._made = presets, jobs, made
+        self._presets, self._jobs, self._made, self._own = presets, jobs, made, own
         self._costs, self._numbers, self._certificates = costs, numbers, certificates
 
     @answering(list[answers.Offer])
@@ -91,10 +92,11 @@ class Endpoints:
         """
         with in_words():
             chosen = self._preset(preset)
-            pictures = self._pictures(person, subject)
+            owner = self._visitor(visitor)
+            pictures = self._pictures(person, subject, owner)
             check_consent(chosen, pictures, consent)
             values = {**(settings or {}), "prompt": prompt} | ({} if seed is None else {"seed": seed})
-            job = self._jobs.submit(chosen, request_of(chosen, values, pictures), self._visitor(visitor))
+            job = self._jobs.submit(chosen, request_of(chosen, values, pictures), owner)
         try:
             for event in job.events():
                 if isinstance(event, Failed):
@@ -133,7 +135,7 @@ class Endpoints:
         """
         with in_words():
             owner = self._visitor(visitor)
-            pictures = self._pictures(person, subject)
+            pictures = self._pictures(person, subject, owner)
             for preset in self._presets.values():
                 check_consent(preset, pictures, consent)
             check_uploads(cameras)
@@ -153,8 +155,9 @@ class Endpoints:
 
     @answering(answers.Measured)
     def metrics(
-        self, videos: list[FileData], person: FileData | None = None, subject: FileData | None = None, prompt: str = ""
-    ) -> answers.Measured:
+        self, videos: list[FileData], person: FileData | None = None, subject: FileData | None = None,
+        prompt: str = "", visitor: str = "",
+    ) -> answers.Measured:  # fmt: skip
         """Measure the clips of one scene: one video, or all views of it.
 
         Args:
@@ -162,12 +165,13 @@ class Endpoints:
             person: The face that should be kept.
             subject: The thing that should be kept.
             prompt: What should happen; what the file itself says when left out.
+            visitor: Whose pictures these are, from an earlier answer; with it, forget reaches them.
         """
         with in_words():
             paths = [path for file in videos if (path := uploaded(file, "videos"))]
             if not 1 <= len(paths) <= MOST_CLIPS:
                 raise ValueError(f"videos must hold 1 to {MOST_CLIPS} files, got {len(paths)}.")
-            pictures = self._pictures(person, subject)
+            pictures = self._pictures(person, subject, self._visitor(visitor))
             asked = asked_of(self._as_cell(tuple(paths), prompt), self._presets)
             assert asked is not None, "every file was there a moment ago"
             facts = (("face", pictures["person"]), ("subject", pictures["subject"]))
@@ -186,6 +190,18 @@ class Endpoints:
                 raise ValueError("There is no file.")
             return answers.inspected(provenance.inspect(path, self._certificates))
 
+    @answering(answers.Forgotten)
+    def forget(self, visitor: str) -> answers.Forgotten:
+        """Delete every picture this visitor sent, and stop what is being made from them. The videos stay.
+
+        Args:
+            visitor: A name from an earlier answer.
+        """
+        with in_words():
+            if not visitor:
+                raise ValueError("visitor is missing; it is a name from an earlier answer.")
+            return answers.forgotten(self._own.forget(self._visitor(visitor)))
+
     def _preset(self, key: str) -> Preset:
         if key not in self._presets:
             raise ValueError(f"There is no preset {key!r}. {did_you_mean(key, self._presets)}")
@@ -194,8 +210,11 @@ class Endpoints:
             raise ValueError(missing)
         return preset
 
-    def _pictures(self, person: Any, subject: Any) -> dict[Any, Path | None]:
-        return {"person": uploaded(person, "person"), "subject": uploaded(subject, "subject")}
+    def _pictures(self, person: Any, subject: Any, owner: str) -> dict[Any, Path | None]:
+        found = {"person": uploaded(person, "person"), "subject": uploaded(subject, "subject")}
+        for path in found.values():
+            self._own.note(owner, path)
+        return found
 
     def _visitor(self, name: str) -> str:
         known = visitor_name(name or None)
