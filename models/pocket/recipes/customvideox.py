@@ -4,9 +4,9 @@ Each clip is told with its subject's looks left out ("the object bounces on gras
 shown the same subject cut out of another scene, pose, size and view, so that the looks must come from the picture.
 One time in ten there are no words, one time in ten no picture. Most steps see two of a clip's five groups of frames,
 at their true places: a look is learned as well from them, in half the time; the last steps see whole clips.
-The error counts more where the subject is, known from the renderer, and noisy timesteps come more often: a subject
-takes a tenth of the frame, and its shape is decided early. Colours are learned without either, shapes hardly.
-    python -m models.pocket.recipes.customvideox references    render and encode the pictures, and masks, once
+Noisy timesteps come more often, since a shape is decided early. Every place counts the same: an error that counts more
+where the subject turned out to be teaches to see it wherever it might be, and what bounces becomes a pillar.
+    python -m models.pocket.recipes.customvideox references    render and encode the pictures, once
     python -m models.pocket.recipes.customvideox train --seconds 1500
 """
 
@@ -53,7 +53,7 @@ from models.pocket.recipes.transformer import (
     stratified_timesteps,
 )
 from models.pocket.recipes.vae import WEIGHTS, to_model
-from models.pocket.world import Scene, caption, render_clip, sample_scene
+from models.pocket.world import Scene, caption, sample_scene
 from models.pocket.world.clip import SIDE
 from models.pocket.world.cutouts import cutout
 
@@ -63,7 +63,6 @@ PICTURES = 3  # of each clip's subject
 FOLDER = STATE / "references"
 SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", mask="cached")
 NAMED = 0.9  # share of captions that say what the subject is
-FOCUS = 8.0  # how much more the error counts on a place that the subject fills
 NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
 ENCODED_AT_ONCE = 64
 SEEN = 2  # groups of a clip in a step
@@ -72,23 +71,6 @@ WHOLE, SOMETIMES_WHOLE = 0.15, 0.15  # the last share of the time, and of the st
 
 def references_path(split: str) -> Path:
     return FOLDER / f"{split}.npy"
-
-
-def shares_path(split: str) -> Path:
-    return FOLDER / f"{split}.shares.npy"
-
-
-def subject_shares(scene: Scene, frames: int, side: int) -> np.ndarray:
-    """How much of each latent pixel the first subject fills: uint8 [frames, side, side], 255 is all of it."""
-    mask = render_clip(scene, frames, supersample=1).mask == 1
-    scale = mask.shape[1] // side
-    return (255 * mask.reshape(frames, side, scale, side, scale).mean((2, 4))).round().astype(np.uint8)
-
-
-def measure_subjects(rank: Rank, split: str) -> None:
-    shares = np.load(_unfinished(shares_path(split)), mmap_mode="r+")
-    for index in range(rank.index, len(shares), rank.world):
-        shares[index] = subject_shares(sample_scene(index, split), *shares.shape[1:3])
 
 
 def reference_frame(scene: Scene, rng: np.random.Generator) -> np.ndarray:
@@ -124,20 +106,17 @@ def encode_references(rank: Rank, split: str) -> None:
 
 
 def make_references(processes: int) -> None:
-    """The pictures of both splits, and where the subjects are; what is there stays."""
+    """The pictures of both splits; what is there stays."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for split in ("test", "train"):
-        count, frames, *shape = open_latents(split).shape
-        for path, dtype, entry, make in (
-            (references_path(split), np.float16, (PICTURES, *shape), encode_references),
-            (shares_path(split), np.uint8, (frames, *shape[1:]), measure_subjects),
-        ):
-            if path.exists():
-                print(f"{path} is there.")
-                continue
-            np.lib.format.open_memmap(_unfinished(path), "w+", dtype, (count, *entry)).flush()
-            launch(make, processes, split)
-            _unfinished(path).rename(path)
+        path = references_path(split)
+        if path.exists():
+            print(f"{path} is there.")
+            continue
+        count, _, *shape = open_latents(split).shape
+        np.lib.format.open_memmap(_unfinished(path), "w+", np.float16, (count, PICTURES, *shape)).flush()
+        launch(encode_references, processes, split)
+        _unfinished(path).rename(path)
 
 
 def _unfinished(path: Path) -> Path:
@@ -151,24 +130,22 @@ class Subjects:
         mine = slice(rank.index, None, rank.world)
         self.clips = torch.from_numpy(np.array(open_latents(split)[mine]))
         self.pictures = torch.from_numpy(np.array(np.load(references_path(split), mmap_mode="r")[mine]))
-        self.shares = torch.from_numpy(np.array(np.load(shares_path(split), mmap_mode="r")[mine]))
         self.scenes = [sample_scene(i, split) for i in range(rank.index, len(open_latents(split)), rank.world)]
         people = np.array([scene.person is not None for scene in self.scenes])
         self.epoch = np.repeat(np.arange(len(people)), np.where(people, 1, 4))  # the subject is mostly a solid
         self.rank, self.tokenizer = rank, tokenizer
         self.order = np.zeros(0, np.int64)
 
-    def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Clips [batch, frames, channels, height, width], pictures [batch, 1, ...], token ids [batch, MAX_TOKENS], and
-        the subject's share of each place [batch, frames, 1, height, width] in 0..1."""
+    def batch(self, size: int, rng: np.random.Generator, dropped: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips [batch, frames, channels, height, width], pictures [batch, 1, ...], token ids [batch, MAX_TOKENS]."""
         if len(self.order) < size:
             self.order = rng.permutation(self.epoch)
         chosen, self.order = self.order[:size], self.order[size:]
         words = ["" if rng.random() < dropped else anonymous_caption(self.scenes[i], rng) for i in chosen]
         pictures = self.pictures[chosen, rng.integers(PICTURES, size=size)][:, None]
         ids = text.tokenize(self.tokenizer, words)
-        clips, shares = self.clips[chosen].float(), self.shares[chosen][:, :, None].float() / 255
-        return tuple(x.to(self.rank.device) for x in (clips, pictures.float(), ids, shares))  # pyright: ignore[reportReturnType]
+        clips = self.clips[chosen].float()
+        return tuple(x.to(self.rank.device) for x in (clips, pictures.float(), ids))  # pyright: ignore[reportReturnType]
 
 
 def anonymous_caption(scene: Scene, rng: np.random.Generator) -> str:
@@ -219,7 +196,7 @@ def evaluate(model: PictureToVideo, encoder: nn.Module, data: Subjects, noise: N
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     data.order = np.zeros(0, np.int64)
     for _ in range(4):
-        clips, pictures, ids, _ = data.batch(16, rng, 0.0)
+        clips, pictures, ids = data.batch(16, rng, 0.0)
         timestep = torch.linspace(20, 980, 16).long().to(clips.device)
         noisy, target = noise(clips, torch.randn(clips.shape, generator=generator).to(clips.device), timestep)
         for (_, found), shown in zip(losses.items(), (pictures, None, pictures.roll(1, 0)), strict=True):
@@ -259,12 +236,12 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
 
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.02, 0.6))
-        clips, pictures, ids, shares = data.batch(batch // rank.world, rng, DROPPED)
+        clips, pictures, ids = data.batch(batch // rank.world, rng, DROPPED)
         timestep = (1000 * (stratified_timesteps(len(clips), rng) / 1000).sqrt()).long().to(rank.device)
         whole = progress > 1 - WHOLE or draw_together(rank) < SOMETIMES_WHOLE
         groups = None if whole else torch.randperm(FRAMES // GROUP)[:SEEN].sort().values.to(rank.device)
         if groups is not None:
-            clips, shares = (x.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2) for x in (clips, shares))
+            clips = clips.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2)
         noisy, target = noise(clips, torch.randn_like(clips), timestep)
         # whole steps go without a picture, by the step's number, so that processes agree and tokens are saved
         shown = None if run.step % round(1 / DROPPED) == 3 else pictures
@@ -272,10 +249,7 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
             with torch.no_grad():
                 words = encoder(ids).last_hidden_state
             predicted = model(noisy, timestep, words, shown, groups)
-        weight = (1 + FOCUS * shares).expand_as(target)
-        if groups is not None:
-            target, weight = patchify(target), patchify(weight)
-        loss = (weight * (predicted.float() - target).square()).sum() / weight.sum()
+        loss = (predicted.float() - (target if groups is None else patchify(target))).square().mean()
         number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
         if shown is not None:
