@@ -16,7 +16,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +32,7 @@ from studio.video_files import open_video
 
 FORMAT = 1
 MANIFEST, SUMS, PAGE, GRID = "comparison.json", "SHA256SUMS", "index.html", "grid.mp4"
+ROLES, PICTURE_SUFFIXES = ("person", "subject"), (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MOST_FILES, MOST_BYTES = 200, 512 * 1024 * 1024  # unpacked; a comparison of 24 clips is far below
 LARGEST_MANIFEST = 4 * 1024 * 1024
 MOST_MEMBERS, LONGEST_LABEL, LONGEST_SECONDS = 100, 2000, 1e8
@@ -42,6 +43,14 @@ UNREADABLE = (
 )  # fmt: skip
 logger = logging.getLogger(__name__)
 README = "A comparison made with Quintet. Open index.html in a browser, or drop the zip on the studio's Compare tab."
+
+
+@dataclass(frozen=True)
+class Restored:
+    """`pictures`: content of the files of person and subject, by names "person.png"; none unless they were saved."""
+
+    comparison: Comparison
+    pictures: Mapping[str, bytes]
 
 
 class BundleError(StudioError):
@@ -96,7 +105,7 @@ def write(
 
 def restore(
     file: Path, owner: str, folder: Path, made: Comparisons, history: History, presets: Mapping[str, Preset]
-) -> Comparison:
+) -> Restored:
     """Take a bundle's comparison into this studio: its clips into `folder`, its cells into the history.
 
     BundleError before anything is written if the zip is damaged, too large, or no bundle.
@@ -131,7 +140,8 @@ def restore(
             logger.warning("a bundle cannot be kept: %s", error)
             raise BundleError("This bundle cannot be kept here.", "The disk may be full; the log has more.") from error
         raise
-    return restored
+    pictures = {PurePosixPath(name).name: files[name] for name in files if _is_picture(name)}
+    return Restored(restored, pictures)
 
 
 def _write_clips(clips: Sequence[Sequence[str]], files: Mapping[str, bytes], place: Path) -> list[tuple[Path, ...]]:
@@ -161,7 +171,7 @@ def _decoded_bytes(path: Path, name: str) -> int:
 
 
 def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The manifest and the clips, read into memory only after their stated sizes were added up, and then counted."""
+    """The manifest, clips and pictures, read into memory only after their stated sizes were added up, and counted."""
     infos = archive.infolist()
     if len(infos) > MOST_FILES:
         raise BundleError(f"This zip holds {len(infos)} files; a bundle has at most {MOST_FILES}.")
@@ -169,7 +179,11 @@ def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]
         raise BundleError("This zip holds two files of one name.")
     if sum(info.file_size for info in infos) > MOST_BYTES:
         raise BundleError(f"This zip unpacks to more than {MOST_BYTES >> 20} MB.")
-    wanted = [info for info in infos if info.filename in (MANIFEST, SUMS) or _is_clip(info.filename)]
+    wanted = [
+        info
+        for info in infos
+        if info.filename in (MANIFEST, SUMS) or _is_clip(info.filename) or _is_picture(info.filename)
+    ]
     room = MOST_BYTES
     content: dict[str, bytes] = {}
     for info in wanted:
@@ -197,6 +211,10 @@ def _is_clip(name: str) -> bool:
     """`clips/name.mp4` and nothing else: a path with .. or a drive in it is not even read."""
     path = PurePosixPath(name)
     return len(path.parts) == 2 and path.parts[0] == "clips" and path.suffix == ".mp4" and "\\" not in name
+
+
+def _is_picture(name: str) -> bool:
+    return name in {f"inputs/{role}{suffix}" for role in ROLES for suffix in PICTURE_SUFFIXES}
 
 
 def _check_words(comparison: Comparison) -> None:

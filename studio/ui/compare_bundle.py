@@ -10,10 +10,11 @@ from typing import Any
 
 import gradio as gr
 
+from models.common.pictures import read_picture
 from studio.compare import CellState, Comparison, Comparisons, bundle
 from studio.history import History
 from studio.ui import offline
-from studio.ui.media import cached, file_url
+from studio.ui.media import cached, cached_bytes, file_url
 from studio.ui.own_pictures import OwnPictures
 from studio.ui.uploads import OneFileButton
 
@@ -53,14 +54,26 @@ class BundleBox:
                 self.own.note(owner, cached(path), "file with pictures inside")
         return f'<p class="q-told"><a href="{escape(address or "")}" download="{NAME}">{NAME}</a> {size:.1f} MB</p>'
 
-    def opened(self, file: Any, owner: str) -> Comparison | str:
-        """The comparison in an uploaded zip, or why there is none."""
+    def opened(self, file: Any, owner: str) -> tuple[Comparison | None, dict[str, Path], str]:
+        """The comparison in an uploaded zip, its pictures of person and subject, and what there is to say."""
         try:
-            return bundle.restore(
+            found = bundle.restore(
                 Path(str(file)), owner, self.history.path.parent, self.made, self.history, self.made.presets
             )
         except bundle.BundleError as error:
-            return _said(str(error))
+            return None, {}, _said(str(error))
+        pictures, unreadable = {}, []
+        for name, content in found.pictures.items():
+            copy = cached_bytes(content, name)
+            self.own.note(owner, copy)
+            try:
+                read_picture(copy)
+                pictures[copy.stem] = copy
+            except ValueError as error:
+                unreadable.append(f"The {copy.stem} in this bundle is not used: {error}")
+        if pictures:
+            self.own.note(owner, Path(str(file)), "file with pictures inside")
+        return found.comparison, pictures, _said(" ".join(unreadable)) if unreadable else ""
 
 
 def _said(words: str) -> str:

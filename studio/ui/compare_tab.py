@@ -110,7 +110,9 @@ class CompareTab:
             button.click(self._voter(choice), held, self.outputs, **QUIET)
         pictures = [self.bundle.pictures, self.form.person, self.form.subject]
         self.bundle.save.click(self.on_save, [*held[:2], *pictures], self.bundle.said, **QUIET)
-        self.bundle.load.upload(self.on_bundle, [self.visitor, self.bundle.load], self.outputs, **QUIET)
+        self.bundle.load.upload(
+            self.on_bundle, [self.visitor, self.bundle.load], [*self.outputs, *self.form.pictures], **QUIET
+        )
         self.recorded.list.input(self.on_recorded, [self.visitor, self.recorded.list], self.outputs, **QUIET)
         filled = list(dict.fromkeys([*self.outputs, *self.form.inputs]))
         self.recorded.use.click(self.on_use, held[1:2], filled, **QUIET)
@@ -240,10 +242,11 @@ class CompareTab:
 
     def on_bundle(self, stored: Any, file: Any) -> Updates:
         owner = visitor_name(stored)
-        found = self.bundle.opened(file, owner)
-        if isinstance(found, str):
-            return {self.bundle.said: found}
-        return {self.visitor: owner, self.bundle.said: ""} | self.opened(found, owner)
+        found, pictures, said = self.bundle.opened(file, owner)
+        if found is None:
+            return {self.bundle.said: said}
+        shown = {getattr(self.form, role): str(picture) for role, picture in pictures.items()}
+        return {self.visitor: owner} | self.opened(found, owner) | {self.bundle.said: said} | shown
 
     def opened(self, comparison: Comparison, owner: str, shown: Any = None, curve: str = FIRST_CURVE) -> Updates:
         """A comparison on the page, names and all."""

@@ -213,8 +213,8 @@ class Bundles(Parser):
 
         outside = sorted(self.folder.iterdir())
         try:
-            comparison = bundle.restore(path, "visitor", self.home, self.made, self.history, self.presets)
-            states = self.made.states(comparison, "visitor")
+            found = bundle.restore(path, "visitor", self.home, self.made, self.history, self.presets)
+            states = self.made.states(found.comparison, "visitor")
             assert all(one.is_relative_to(self.home) for state in states for one in state.paths)
         finally:
             assert sorted(self.folder.iterdir()) == outside, "a zip wrote outside its folder"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser.conftest import PHONE
 from tests.browser.steps import Tab, open_tab, overflowing, ready
+from tests.browser.studio import ROOT
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000  # several videos, one after another
@@ -214,7 +215,11 @@ def test_a_saved_bundle_opens_offline_and_in_another_browser(visit, tmp_path, ch
     compare = Compare(page)
     compare.run.click()
     compare.finished(2)
+    compare.panel.get_by_role("button", name="Person, subject, cameras").click()
+    subject(compare).locator("input[type=file]").set_input_files(ROOT / "docs" / "pocket.png")
+    subject(compare).locator("img").wait_for()
     compare.panel.get_by_role("button", name="Save or open").click()
+    compare.panel.get_by_label("With the pictures of person and subject").check()
     compare.panel.get_by_role("button", name="Save as a bundle").click()
     with page.expect_download() as download:
         compare.panel.get_by_role("link", name="quintet-comparison.zip").click()
@@ -233,6 +238,13 @@ def test_a_saved_bundle_opens_offline_and_in_another_browser(visit, tmp_path, ch
     opened.panel.locator("input[type=file][accept='.zip']").set_input_files(saved)
     opened.finished(2)
     assert opened.labels() == ["Sketch", "Sketch, trail off"]
+    opened.panel.get_by_role("button", name="Person, subject, cameras").click()
+    subject(opened).locator("img").wait_for()
+
+
+def subject(compare: Compare):
+    """The place of the picture of a thing."""
+    return compare.panel.locator(".block").filter(has_text="Subject: One thing").last
 
 
 def choose(compare: Compare, label: str, option: str) -> None:

@@ -32,9 +32,13 @@ def saved(desk, tmp_path):
     return bundle.write(comparison, states, page, tmp_path / "saved.zip", {"flicker": 1}), comparison
 
 
-def restored(desk, path, owner=OTHER):
+def brought_back(desk, path, owner=OTHER):
     presets = {desk.preset.key: desk.preset}
     return bundle.restore(path, owner, desk.folder, desk.made, desk.history, presets)
+
+
+def restored(desk, path, owner=OTHER):
+    return brought_back(desk, path, owner).comparison
 
 
 def rewritten(source, target, change, sums=True):
@@ -102,6 +106,23 @@ def test_pictures_are_inside_only_when_asked(desk, saved, tmp_path):
         comparison, desk.made.states(comparison, ME), "", tmp_path / "with.zip", pictures={"person": face}
     )
     assert zipfile.ZipFile(asked).read("inputs/person.png") == b"a face"
+    assert brought_back(desk, path).pictures == {}
+    assert brought_back(desk, asked).pictures == {"person.png": b"a face"}
+
+
+def test_no_other_file_counts_as_a_picture(desk, saved, tmp_path):
+    def smuggle(content):
+        for name in ("inputs/../person.png", "inputs/other.png", "inputs/person.svg", "/inputs/person.png"):
+            content[name] = b"not asked for"
+
+    assert brought_back(desk, rewritten(saved[0], tmp_path / "more.zip", smuggle)).pictures == {}
+
+
+def test_a_picture_that_was_changed_is_refused(desk, saved, tmp_path):
+    path = rewritten(saved[0], tmp_path / "one.zip", lambda content: content.update({"inputs/subject.png": b"one"}))
+    change = rewritten(path, tmp_path / "two.zip", lambda content: content.update({"inputs/subject.png": b"2"}), False)
+    with pytest.raises(BundleError, match=r"inputs/subject\.png in this bundle is not what was saved"):
+        restored(desk, change)
 
 
 def test_a_path_of_this_machine_never_comes_in(desk, saved, tmp_path):
