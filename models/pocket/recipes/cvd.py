@@ -3,7 +3,9 @@
 `cameras`: pose encoder, pose merges and motion modules learn on scenes filmed along known paths, as CameraCtrl; the
 motion modules too because their norms work frame by frame here (spec: CVD) and over the whole clip in the base.
 `views`: the synchronisation modules, and nothing else, learn on the paper's two kinds of pairs: still scenes with true
-cameras, cut in the middle and folded, and moving scenes beside a warped copy. No true multi-view video is used.
+cameras, cut in the middle and folded, and moving scenes beside a warped copy. One time in eight a still scene stands
+beside itself: the paper's pairs part from the first frame on, and never say what the same path twice means. No true
+multi-view video is used.
     python -m models.pocket.recipes.cvd cameras --seconds 420
     python -m models.pocket.recipes.cvd views --seconds 600
 `difference` takes from a file with the whole network what is the base's; a file without it stays as it is.
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.common import cameras as geometry
+from models.cvd.cameras import ViewCameras
 from models.cvd.pose_encoder import CameraPoseEncoder
 from models.cvd.train import CvdTraining, Pair, SynchronizationTrainer, fold_clip, warped_pair
 from models.cvd.unet import CollaborativeUNet, ViewConditions
@@ -52,6 +55,7 @@ BASE = Path("models/pocket/weights/animatediff/unet")
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 SCENES = 1_000_000  # seeds of this recipe's scenes start here: none of them is in the clips of the base
 TESTS = 24
+REPEATED = 0.125  # of the pairs are one clip twice
 CONFIG = {key: value for key, value in BASE_CONFIG.items() if key != "use_motion_mid_block"} | {
     "motion_norm_num_groups": BASE_CONFIG["norm_num_groups"]
 }
@@ -141,6 +145,23 @@ def folded_pair(rng: np.random.Generator, device: torch.device, seed: int | None
     return fold_clip(video, path, np.tile(LENS, (len(path), 1))), words(scene, rng)
 
 
+def repeated_pair(rng: np.random.Generator, device: torch.device) -> tuple[Pair, str]:
+    """A still scene filmed once, twice the same clip and path."""
+    scene, path = solid_scene(SCENES + int(rng.integers(1_000_000)), still=True), random_path(rng)
+    video = to_model(torch.from_numpy(film(scene, path, supersample=1)).to(device)).transpose(0, 1)
+    both = ViewCameras(np.stack([geometry.relative_poses(path)] * 2), np.tile(LENS, (2, len(path), 1)))
+    return Pair(torch.stack([video, video]), cameras=both), words(scene, rng)
+
+
+def drawn_pair(
+    clips: np.ndarray, rng: np.random.Generator, generator: torch.Generator, device: torch.device, still: float
+) -> tuple[Pair, str]:
+    """A pair for training and its caption; `still` is the share of folded ones among the paper's two kinds."""
+    if rng.random() < REPEATED:
+        return repeated_pair(rng, device)
+    return folded_pair(rng, device) if rng.random() < still else moving_pair(clips, rng, generator)
+
+
 def moving_pair(clips: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> tuple[Pair, str]:
     """A moving scene of the base's clips beside a warped copy."""
     index = int(rng.integers(len(clips)))
@@ -169,11 +190,8 @@ def train_views(rank: Rank, seconds: float, batch: int) -> None:
     losses: list[float] = []
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.03, 0.5))
-        drawn = [
-            folded_pair(rng, rank.device) if rng.random() < trainer.settings.static_share
-            else moving_pair(clips, rng, generator)
-            for _ in range(batch // rank.world)
-        ]  # fmt: skip
+        still = trainer.settings.static_share
+        drawn = [drawn_pair(clips, rng, generator, rank.device, still) for _ in range(batch // rank.world)]
         pairs, prompts = zip(*drawn, strict=True)
         with autocast(rank.device), sdpa_kernel(SDPBackend.MATH):
             losses.append(trainer.step(pairs, base.read(list(prompts))[0], empty, rank.average_gradients))
