@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from studio.ui.inspect_tab import InspectTab
 from studio.ui.memory_panel import MemoryPanel
 from studio.ui.method_tab import MethodTab
 from studio.ui.own_pictures import OwnPictures
+from studio.ui.page import Page
 from studio.ui.restoring import Restorer
 from studio.ui.visitor import visitor_name, visitor_state
 from studio.weights.downloads import Downloads
@@ -33,17 +33,6 @@ LINE = "Describe a scene and watch the video appear, step by step."
 HEADER = f'<header class="q-header"><h1>{TITLE}</h1><p>{LINE}</p></header>'
 DEFAULT_CERTIFICATES = StudioSettings().certificate_dir
 CACHE_SWEEP_SECONDS, CACHE_AGE_SECONDS = 3600, 24 * 3600  # copies that browsers load; the results themselves stay
-
-
-class Page(gr.Blocks):
-    """Gradio's own, which asks four times for a description of all its components before it answers the first visitor:
-    once drawn, they are described once."""
-
-    def __exit__(self, *error: Any) -> None:
-        describe = self.default_config.get_config
-        whole = functools.cache(describe)
-        self.default_config.get_config = lambda renderable=None: describe(renderable) if renderable else whole()
-        super().__exit__(*error)
 
 
 def build_app(
