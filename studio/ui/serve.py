@@ -23,9 +23,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # Our own queue orders the work. Said here, since `Blocks.queue` would build the whole server a second time.
 os.environ.setdefault("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "none")
+# Counts of events for a dashboard that is not shown: a table of all of them was built anew after each.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 HISTORY_FILE = "history.sqlite"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN_PAGES = 1000  # whose state is kept, 50 kB and more each; the one that was idle longest goes first
 GRADIO_THREADS = 40  # each page that follows a job holds one; every job that may wait gets one more
 
 
@@ -125,14 +129,17 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
 
     from studio.ui import player
     from studio.ui.gate import Gate
+    from studio.ui.kept_page import KeptPage
     from studio.ui.theme import STYLE, quintet_theme
 
     most_upload = settings.max_upload_mb * 1_000_000
     name, _, password = settings.login.partition(":")
+    before = [Middleware(Gate, hosts_of(settings), most_upload)]
+    before += [] if settings.login else [Middleware(KeptPage)]
     return {
         "auth": (name, password) if settings.login else None,
         "max_file_size": most_upload,
-        "app_kwargs": {"middleware": [Middleware(Gate, hosts_of(settings), most_upload)]},
+        "app_kwargs": {"middleware": before},
         "server_name": os.environ.get("GRADIO_SERVER_NAME", settings.host),
         "server_port": settings.port or None,
         "theme": quintet_theme(),
@@ -140,6 +147,7 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
         "head": player.head(),
         "footer_links": [],
         "run_history": False,
+        "state_session_capacity": OPEN_PAGES,
         "ssr_mode": False,
         "share": False,
         "max_threads": GRADIO_THREADS + settings.max_queue,
