@@ -72,8 +72,11 @@ class Job:
         self._changed = threading.Condition()
         self._stop = threading.Event()
 
-    def events(self, since: int = 0) -> Iterator[Event]:
-        """Every event from number `since` on, waiting for those to come; ends after the terminal one."""
+    def events(self, since: int = 0, apart: float = 0.0) -> Iterator[Event]:
+        """Every event from number `since` on, waiting for those to come; ends after the terminal one.
+
+        `apart`: seconds between two looks at what is new; the end is told at once.
+        """
         while True:
             with self._changed:
                 while len(self._events) <= since and not self.done:
@@ -84,6 +87,8 @@ class Job:
             since += len(fresh)
             if done:
                 return
+            with self._changed:
+                self._changed.wait_for(lambda: self.done, apart)
 
     @property
     def latest(self) -> Event | None:

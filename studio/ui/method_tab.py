@@ -146,8 +146,7 @@ class MethodTab:
             yield {self.alert: stage.alert(str(error))}
             return
         yield {self.visitor: owner, **self.started(job)}
-        for moment in follow(self.preset.method, job):
-            yield self.show(moment, job)
+        yield from self._followed(job)
 
     def on_stop(self, owner: Any, job_id: str | None) -> None:
         if job_id and owner:
@@ -171,8 +170,14 @@ class MethodTab:
             yield {self.job_id: None}  # a generator that yields nothing would empty every field
             return
         yield self.started(mine[-1]) | self.form.fill(request_values(mine[-1].request))
-        for moment in follow(self.preset.method, mine[-1], from_now=True):
-            yield self.show(moment, mine[-1])
+        yield from self._followed(mine[-1])
+
+    def _followed(self, job: Job) -> Iterator[Updates]:
+        """Its moments until the end; the buttons come with the first and the last alone."""
+        shown = ""
+        for moment in follow(self.preset.method, job):
+            yield {self.stage: stage.draw(moment)} if moment.state == shown else self.show(moment, job)
+            shown = moment.state
 
     def started(self, job: Job) -> Updates:
         """A job is under way: its id, its seed, and Stop in place of Generate."""

@@ -31,19 +31,22 @@ READY = Moment(
 )
 STAGES = {"encode": "Reading the prompt", "denoise": "", "decode": "Drawing the frames", "save": "Saving"}
 MEGABYTE = 1_000_000
+GLANCE_SECONDS = 0.1
 FIRST_TAKES_LONGER = "the first video takes a little longer"
 
 
-def follow(method: Method, job: Job, from_now: bool = False) -> Iterator[Moment]:
-    """One moment per event of the job, until its last. `from_now` begins with what the job says at this moment."""
-    moment = Moment("running", stage.words("Starting"))
-    past = job.latest if from_now else None
-    for event in job.events():
+def follow(method: Method, job: Job) -> Iterator[Moment]:
+    """Where the job is at this moment, then whenever that changes, until its last event.
+
+    A page that is slow, or came late, is not told what is past. What comes faster than anybody reads is left out: it
+    would keep a browser busy, and with a crowd this process.
+    """
+    moment, told = Moment("running", stage.words("Starting")), None
+    for event in job.events(apart=GLANCE_SECONDS):
         moment = tell(method, event, moment, job)
-        if past is not None and event != past and not isinstance(event, TERMINAL):
-            continue
-        past = None
-        yield moment
+        if moment != told and (event is job.latest or isinstance(event, TERMINAL)):
+            yield moment
+            told = moment
 
 
 def tell(method: Method, event: Event, before: Moment, job: Job) -> Moment:
