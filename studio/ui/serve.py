@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import threading
@@ -29,7 +30,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 HISTORY_FILE = "history.sqlite"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OPEN_PAGES = 1000  # whose state is kept, 50 kB and more each; the one that was idle longest goes first
+OPEN_PAGES = 500  # whose state is kept, some 70 kB each; the one that was idle longest goes first
 GRADIO_THREADS = 40  # each page that follows a job holds one; every job that may wait gets one more
 
 
@@ -73,6 +74,7 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
         comparisons = Comparisons(settings.output_dir / COMPARISONS, jobs, history, presets)
         Expiry(history, comparisons, settings.keep_hours).sweep_from_now()
         address = _open(page, settings)
+        gc.freeze()  # what the start made stays: with a crowd, a look through all of it would hold every answer up
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
         if settings.executor != "zerogpu":
             first_recipes = (next(iter(presets.values())).recipe,)

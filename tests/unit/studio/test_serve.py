@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 
+import gradio as gr
 import pytest
 
 from studio.events import StudioError
@@ -26,6 +27,15 @@ def test_a_preset_to_fetch_must_exist_and_one_that_is_whole_needs_nothing(settin
     fetch_accepted(dataclasses.replace(settings, fetch=("sketch/pocket",)), known)
     with pytest.raises(ValueError, match="There is no preset"):
         fetch_accepted(dataclasses.replace(settings, fetch=("sketch/full",)), known)
+
+
+def test_gradio_builds_no_table_of_events_for_a_dashboard_that_nobody_sees():
+    with gr.Blocks(analytics_enabled=False) as page:
+        pass
+    queue = page._queue
+    queue.events_recorded = 1000
+    assert queue.compute_analytics_summary([{"function": "f", "status": "success"}]) == {"functions": {}}
+    assert queue.ANALYTICS_MAX_EVENTS == 1
 
 
 def test_agents_are_not_offered_what_cannot_be_served(settings):
