@@ -2,9 +2,10 @@
 
     python -m tests.benchmark.load [--visitors 50] [--seconds 300] [--fake]
 
-Every visitor opens the page, presses Generate with words of their own, waits, checks that the clip is theirs by the
-settings inside, and begins again. The studio runs in a process of its own with the pocket weights (--fake: with a
-method that draws a square, to try the harness). The last line is one JSON object.
+Every visitor opens the page as a browser would, with the events that a page begins with, presses Generate with words
+of their own, waits, checks that the clip is theirs by the settings inside, and begins again with a fresh page. The
+studio runs in a process of its own with the pocket weights (--fake: with a method that draws a square, to try the
+harness). The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -60,9 +61,11 @@ def visit(address: str, number: int, tab: str, until: float, count: Count) -> No
         with_page = visitor.open()
         with count.lock:
             count.page_seconds.append(with_page)
+        visitor.settle()
         turn += 1
         prompt = f"a red cube bounces on grass, visitor {number} turn {turn}"
         made = visitor.generate(tab, prompt, num_inference_steps=STEPS)
+        visitor.after(tab)
         if made.state == "done":
             mine = made.words == prompt and prompt.encode() in made.clip
             count.add("done" if mine else "mixed up", made.seconds, "" if mine else f"{prompt!r} got {made.words!r}")
