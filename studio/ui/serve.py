@@ -75,6 +75,7 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
         Expiry(history, comparisons, settings.keep_hours).sweep_from_now()
         address = _open(page, settings)
         gc.freeze()  # what the start made stays: with a crowd, a look through all of it would hold every answer up
+        gc.collect()  # counted anew: few objects are left, so that the closed connections are found soon
         print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
         if settings.executor != "zerogpu":
             first_recipes = (next(iter(presets.values())).recipe,)
