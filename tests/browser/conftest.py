@@ -46,8 +46,9 @@ def chromium_path() -> str:
 
 @pytest.fixture(scope="session")
 def driver(chromium_path: str) -> Iterator:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         yield playwright
 

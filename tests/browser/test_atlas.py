@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PATIENCE_MS, PHONE
 from tests.browser.steps import open_tab, overflowing, ready
@@ -53,7 +54,7 @@ def test_the_address_names_what_is_shown(page):
     page.goto(page.url.partition("#")[0] + "#repvideo-2-seed9")
     page.wait_for_function(SETTLED, arg="repvideo-2-seed9")
     assert (chosen(page, "method"), chosen(page, "seed")) == ("repvideo/pocket", "9")
-    assert page.locator("h2").inner_text() == "RepVideo"
+    expect(page.locator("h2")).to_have_text("RepVideo")
     assert chosen(page, "prompt") in page.locator(".given").inner_text()
 
 
@@ -73,4 +74,4 @@ def test_the_compare_tab_opens_on_a_recording_that_can_be_asked_again(chromium, 
             "prompt => [...document.querySelectorAll('.q-brief textarea')].some((box) => box.value === prompt)",
             arg=prompt,
         )
-        assert page.locator(".q-matrix input:checked").count() == 2
+        expect(page.locator(".q-matrix input:checked")).to_have_count(2)

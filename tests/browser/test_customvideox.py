@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.steps import Tab, playing
 from tests.browser.studio import ROOT, made
@@ -33,7 +34,7 @@ def test_a_subject_is_shown_kept_and_lost_when_the_picture_no_longer_takes_part(
     assert tab.page.evaluate("document.querySelector('.q-stage quintet-player').clips.length") == 2
     tab.panel.get_by_label("Reference attention").uncheck()
     tab.finish()
-    assert "reference attention off" in tab.line.inner_text()
+    expect(tab.line).to_contain_text("reference attention off")
     assert playing(tab.page)
 
     clips = {settings["clip"]: frames for settings, frames in made(pocket_studio, "customvideox")}
@@ -48,7 +49,7 @@ def test_subject_words_that_are_not_in_the_prompt_are_answered_with_a_sentence(t
     tab.panel.locator(".q-field-entity").get_by_role("textbox").fill("zebra")
     tab.generate.click()
     tab.wait_for("failed")
-    assert "'zebra' is not in the prompt" in tab.stage.inner_text()
+    expect(tab.stage).to_contain_text("'zebra' is not in the prompt")
 
 
 def test_without_a_picture_the_page_says_what_is_missing(tab):
@@ -58,4 +59,4 @@ def test_without_a_picture_the_page_says_what_is_missing(tab):
 
 
 def test_the_tab_says_that_nobody_published_code_or_weights(tab):
-    assert "published neither code nor weights" in tab.panel.locator(".q-about p").inner_text()
+    expect(tab.panel.locator(".q-about p")).to_contain_text("published neither code nor weights")

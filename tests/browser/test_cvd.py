@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import models.common.cameras  # noqa: F401 -- before Playwright: CPython 3.11 cannot always compile inside its greenlets
 from studio.cameras import clip_cameras
@@ -51,7 +52,7 @@ def test_paths_are_seen_before_and_a_point_of_one_view_shows_its_lines_in_the_ot
 
     page = tab.page
     page.wait_for_function(f"{PLAYER}?.ready")
-    assert tab.stage.locator("figure b").all_inner_texts() == ["View 1", "View 2"]
+    expect(tab.stage.locator("figure b")).to_have_text(["View 1", "View 2"])
     page.evaluate(f"{PLAYER}.stopClock(); {PLAYER}.seek(15)")
     first = tab.stage.locator("figure canvas").first
     box = first.bounding_box()

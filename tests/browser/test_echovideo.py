@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.steps import Tab, playing
 from tests.browser.studio import ROOT, made
@@ -23,14 +24,14 @@ def test_a_person_is_taken_seen_and_kept_and_the_idea_switched_off_shows_in_the_
     seen = tab.panel.locator(".q-seen img")
     seen.wait_for()
     seen.evaluate("picture => picture.decode()")
-    assert not tab.panel.get_by_label("I have the right to use this face.").is_visible()
+    expect(tab.panel.get_by_label("I have the right to use this face.")).to_be_hidden()
 
     tab.make("a person with a green shirt smiles in front of a blue wall", seed=11)
     assert playing(tab.page)
     tab.panel.get_by_label("Identity fusion").uncheck()
     tab.finish()
     assert playing(tab.page)
-    assert "identity fusion off" in tab.line.inner_text()
+    expect(tab.line).to_contain_text("identity fusion off")
 
     (settings_on, first), (settings_off, second) = made(pocket_studio, "echovideo")
     on, off = settings_on["request"], settings_off["request"]
@@ -48,7 +49,7 @@ def test_of_a_person_s_own_picture_every_face_is_shown_and_one_is_chosen(tab, tm
     tab.panel.locator(".q-field-face").get_by_role("button", name="Remove Image").click()
     tab.panel.locator(".q-field-face input[type=file]").set_input_files(tmp_path / "own.png")
     tab.panel.get_by_role("button", name="Face 3").wait_for()
-    assert tab.panel.locator(".q-seen img").count() == 3
+    expect(tab.panel.locator(".q-seen img")).to_have_count(3)
     tab.panel.get_by_role("button", name="Face 2").click()
     tab.panel.locator(".q-seen [aria-pressed=true][aria-label='Face 2']").wait_for()
     tab.generate.click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.steps import Tab, open_tab, playing
 
@@ -14,16 +15,16 @@ pytestmark = pytest.mark.browser
 def test_a_newcomer_sees_a_recorded_video_play_and_a_prompt_ready_to_use(page):
     tab = Tab(page, "Sketch")
     assert playing(page)
-    assert tab.stage.get_by_text("Recorded").is_visible()
-    assert tab.prompt.input_value() == "a recorded square"
-    assert tab.seed.input_value() == "7"
+    expect(tab.stage.get_by_text("Recorded")).to_be_visible()
+    expect(tab.prompt).to_have_value("a recorded square")
+    expect(tab.seed).to_have_value("7")
 
 
 def test_generate_without_typing_ends_in_a_playing_video(page):
     tab = Tab(page, "Sketch")
     tab.finish()
     assert playing(page)
-    assert tab.stage.get_by_text("Recorded").count() == 0
+    expect(tab.stage.get_by_text("Recorded")).to_have_count(0)
     assert tab.stage.get_by_role("link", name="Download").is_visible()
 
 
@@ -33,17 +34,20 @@ def test_steps_arrive_with_a_preview(page):
     preview = tab.stage.get_by_role("img", name=re.compile("Preview"))
     assert preview.get_attribute("src").startswith("data:image/")
     assert preview.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
-    assert tab.stage.get_by_role("progressbar").get_attribute("aria-valuenow") == "60"
+    expect(tab.stage.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "60")
 
 
 def test_exactly_one_of_generate_and_stop_is_enabled(page):
     tab = Tab(page, "Held")
-    assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (True, False)
+    expect(tab.generate).to_be_enabled()
+    expect(tab.stop).to_be_disabled()
     tab.hold()
-    assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (False, True)
+    expect(tab.generate).to_be_disabled()
+    expect(tab.stop).to_be_enabled()
     tab.stop.click()
     tab.wait_for("stopped")
-    assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (True, False)
+    expect(tab.generate).to_be_enabled()
+    expect(tab.stop).to_be_disabled()
 
 
 def test_after_stop_the_next_job_runs(page, studio):
@@ -51,7 +55,7 @@ def test_after_stop_the_next_job_runs(page, studio):
     held.hold()
     held.stop.click()
     held.wait_for("stopped")
-    assert "Stopped" in held.line.inner_text()
+    expect(held.line).to_contain_text("Stopped")
     studio.release.touch()
     held.finish()
     assert playing(page)
@@ -61,19 +65,19 @@ def test_the_seed_that_was_drawn_is_shown_and_can_be_used_again(page):
     tab = Tab(page, "Sketch")
     tab.make("first")
     used = tab.seed.input_value()
-    assert f"Seed {used}" in tab.line.inner_text()
+    expect(tab.line).to_contain_text(f"Seed {used}")
     tab.seed.fill("5")
     tab.panel.get_by_role("button", name="Reuse last seed").click()
     page.wait_for_function("([box, used]) => box.value === used", arg=[tab.seed.element_handle(), used])
-    assert not tab.new_seed.is_checked()
+    expect(tab.new_seed).not_to_be_checked()
     tab.make("second")
-    assert tab.seed.input_value() == used
+    expect(tab.seed).to_have_value(used)
 
 
 def test_zero_is_a_seed(page):
     tab = Tab(page, "Sketch")
     tab.make("zero", seed=0)
-    assert "Seed 0 ·" in tab.line.inner_text()
+    expect(tab.line).to_contain_text("Seed 0 ·")
 
 
 def test_an_example_plays_its_recording_and_fills_the_form(page):
@@ -81,8 +85,8 @@ def test_an_example_plays_its_recording_and_fills_the_form(page):
     tab.make("something else", seed=3)
     tab.panel.get_by_role("button", name="A recorded square").click()
     tab.stage.get_by_text("Recorded").wait_for()
-    assert tab.prompt.input_value() == "a recorded square"
-    assert tab.seed.input_value() == "7"
+    expect(tab.prompt).to_have_value("a recorded square")
+    expect(tab.seed).to_have_value("7")
     assert playing(page)
 
 
@@ -91,9 +95,9 @@ def test_an_empty_prompt_is_answered_with_a_sentence(page):
     tab.prompt.fill("   ")
     tab.generate.click()
     tab.alert.get_by_text("is empty").wait_for()
-    assert tab.generate.is_enabled()
+    expect(tab.generate).to_be_enabled()
     tab.make("not empty any more")
-    assert tab.alert.inner_text() == ""
+    expect(tab.alert).to_have_text("")
 
 
 def test_a_cleared_seed_is_answered_with_a_sentence(page):
@@ -115,10 +119,10 @@ def test_a_prompt_is_never_taken_for_markup(page):
     prompt = "<b id=evil>bold</b> ${document.title='evil'} {{value}} `tick`"
     tab = Tab(page, "Sketch")
     tab.make(prompt)
-    assert tab.stage.locator("video").get_attribute("aria-label") == f"Video: {prompt}"
+    expect(tab.stage.locator("video")).to_have_attribute("aria-label", f"Video: {prompt}")
     open_tab(page, "History")
     page.locator(".q-entry .q-prompt").get_by_text(prompt).wait_for()
-    assert page.locator("#evil").count() == 0
+    expect(page.locator("#evil")).to_have_count(0)
     assert page.title() == "Quintet"
 
 
@@ -126,7 +130,7 @@ def test_the_switch_of_the_idea_is_in_view_and_told_in_the_result(page):
     tab = Tab(page, "Sketch")
     tab.panel.get_by_role("checkbox", name="trail").uncheck()
     tab.make("without a trail")
-    assert "trail off" in tab.line.inner_text()
+    expect(tab.line).to_contain_text("trail off")
 
 
 def test_a_failure_says_what_happened_and_leaves_generate_ready(page):
@@ -135,6 +139,6 @@ def test_a_failure_says_what_happened_and_leaves_generate_ready(page):
     tab.panel.get_by_label("error", exact=True).check()
     tab.generate.click()
     tab.wait_for("failed")
-    assert "No video" in tab.stage.inner_text()
+    expect(tab.stage).to_contain_text("No video")
     assert "Traceback" not in page.content()
-    assert tab.generate.is_enabled()
+    expect(tab.generate).to_be_enabled()

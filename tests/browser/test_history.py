@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.steps import Tab, open_tab, playing
 
@@ -19,12 +20,12 @@ def test_use_these_settings_restores_every_field_and_shows_the_video(page):
     tab.make("the first one", seed=11)
     tab.make("the second one", seed=12)
     first = history(page).filter(has_text="the first one")
-    assert "Seed 11" in first.inner_text()
+    expect(first).to_contain_text("Seed 11")
     first.get_by_role("button", name="Use these settings").click()
     page.locator(".q-badge", has_text="From history").wait_for()
-    assert tab.prompt.input_value() == "the first one"
-    assert tab.seed.input_value() == "11"
-    assert not tab.new_seed.is_checked()
+    expect(tab.prompt).to_have_value("the first one")
+    expect(tab.seed).to_have_value("11")
+    expect(tab.new_seed).not_to_be_checked()
     assert playing(page)
 
 
@@ -36,7 +37,7 @@ def test_use_this_seed_changes_the_seed_alone(page):
     history(page).first.get_by_role("button", name="Use this seed").click()
     tab.generate.wait_for()
     page.wait_for_function("box => box.value === '21'", arg=tab.seed.element_handle())
-    assert tab.prompt.input_value() == "a new prompt"
+    expect(tab.prompt).to_have_value("a new prompt")
 
 
 def test_newest_first_with_seconds_and_a_picture(page):
@@ -45,8 +46,8 @@ def test_newest_first_with_seconds_and_a_picture(page):
     tab.make("newer")
     entries = history(page)
     entries.filter(has_text="newer").wait_for()
-    assert entries.first.locator(".q-prompt").inner_text() == "newer"
-    assert " s ·" in entries.first.inner_text()
+    expect(entries.first.locator(".q-prompt")).to_have_text("newer")
+    expect(entries.first).to_contain_text(" s ·")
     clip = entries.first.locator("video")
     page.wait_for_function("clip => clip.readyState >= 1 && clip.videoWidth === 64", arg=clip.element_handle())
 
@@ -78,7 +79,7 @@ def test_results_are_found_by_method_and_words(page):
     words = page.get_by_label("Words of the prompt")
     words.fill("HERON stands")
     page.wait_for_function("document.querySelectorAll('.q-entry').length === 1")
-    assert "heron" in entries.inner_text()
+    expect(entries).to_contain_text("heron")
     words.fill("no such words")
     page.get_by_text("Nothing matches").wait_for()
     words.fill("")
@@ -97,7 +98,7 @@ def test_a_result_is_deleted_with_its_files_after_a_second_click(page, studio):
     entry.get_by_role("button", name="Delete", exact=True).click()
     entry.get_by_role("button", name="Delete for good").click()
     entry.wait_for(state="detached")
-    assert page.locator(".q-entry").count() == 1
+    expect(page.locator(".q-entry")).to_have_count(1)
     gone = {path.suffix for path in kept - set(studio.outputs.iterdir())}
     assert gone == {".mp4", ".webp"}
 
@@ -111,8 +112,7 @@ def test_past_results_are_sent_to_compare(page):
         page.wait_for_function(
             "count => document.querySelector('.q-outcome quintet-player')?.clips.length === count", arg=clips
         )
-    labels = page.locator(".q-outcome quintet-player figure b").all_inner_texts()
-    assert labels == ["Sketch · seed 5", "Sketch · seed 6"]
+    expect(page.locator(".q-outcome quintet-player figure b")).to_have_text(["Sketch · seed 5", "Sketch · seed 6"])
 
 
 def test_a_result_whose_file_is_gone_says_so_and_leaves_the_rest(page, studio):
@@ -124,5 +124,5 @@ def test_a_result_whose_file_is_gone_says_so_and_leaves_the_rest(page, studio):
     tab.make("its file stays")
     entry = history(page).filter(has_text="its file goes")
     entry.get_by_text("moved or deleted").wait_for()
-    assert entry.get_by_role("button", name="Send to compare").count() == 0
-    assert history(page).filter(has_text="its file stays").locator("video").count() == 1
+    expect(entry.get_by_role("button", name="Send to compare")).to_have_count(0)
+    expect(history(page).filter(has_text="its file stays").locator("video")).to_have_count(1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from playwright.sync_api import expect
 
 from studio.outputs import read_settings
 from tests.browser.conftest import DESKTOP, PHONE
@@ -68,7 +69,7 @@ def clear(tab: Tab) -> None:
 
 def test_the_opening_picture_is_shown_as_the_model_sees_it(tab):
     tab.panel.locator(".q-seen img").wait_for()
-    assert tab.panel.locator(".q-seen").get_by_text("What the model sees").is_visible()
+    expect(tab.panel.locator(".q-seen").get_by_text("What the model sees")).to_be_visible()
 
 
 def test_of_several_faces_one_is_chosen_by_a_click(tab, portrait_studio):
@@ -78,7 +79,7 @@ def test_of_several_faces_one_is_chosen_by_a_click(tab, portrait_studio):
     tab.panel.locator(".q-seen [aria-pressed=true][aria-label='Face 1']").wait_for()
     second.click()
     tab.panel.locator(".q-seen [aria-pressed=true][aria-label='Face 2']").wait_for()
-    assert not tab.panel.get_by_label(CONSENT).is_visible()
+    expect(tab.panel.get_by_label(CONSENT)).to_be_hidden()
     tab.finish()
     assert made(portrait_studio)["which"] == 2
     tab.panel.get_by_role("button", name="Ada").first.click()

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from studio.ui import player
 from tests.browser.conftest import DESKTOP, PATIENCE_MS, PHONE
@@ -170,7 +171,7 @@ def test_the_loop_range_is_kept_to(show):
 def test_the_wipe_shows_one_clip_on_each_side_and_follows_the_pointer(show):
     page = show([(8, 8), (8, 8)], shades=(255, 128))
     press(page, *["."] * 7, "m")
-    assert page.locator(".modes input:checked").input_value() == "wipe"
+    expect(page.locator(".modes input:checked")).to_have_value("wipe")
     canvas = page.locator("figure:not([hidden]) canvas")
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
@@ -189,7 +190,7 @@ def test_the_wipe_shows_one_clip_on_each_side_and_follows_the_pointer(show):
 def test_the_difference_of_equal_clips_is_black_and_of_others_is_not(show):
     page = show([(8, 8), (8, 8), (8, 8)], shades=(255, 255, 128))
     press(page, *["."] * 7, "m", "m", "m")
-    assert page.locator(".modes input:checked").input_value() == "difference"
+    expect(page.locator(".modes input:checked")).to_have_value("difference")
     painted(page)
     assert page.evaluate("levelAt(0, 1 / 16)") < 8
     page.locator(".b").select_option(label="Clip C")
@@ -238,7 +239,7 @@ def test_what_a_screen_reader_is_told(show):
     assert page.get_by_role("group", name="Comparison").is_visible()
     press(page, ".", ".")
     assert page.get_by_role("img", name="Clip A, frame 3 of 20").is_visible()
-    assert page.get_by_role("status").inner_text() == "Frame 3 of 20, 0.25 s"
+    expect(page.get_by_role("status")).to_have_text("Frame 3 of 20, 0.25 s")
     assert (
         page.get_by_role("slider", name="Frame", exact=True).get_attribute("aria-valuetext") == "Frame 3 of 20, 0.25 s"
     )
@@ -252,7 +253,7 @@ def test_what_a_screen_reader_is_told(show):
 def test_the_number_keys_show_one_clip_alone(show):
     page = show([(4, 8), (4, 8), (4, 8)])
     press(page, "2")
-    assert page.locator("figure:not([hidden]) b").all_inner_texts() == ["Clip B"]
+    expect(page.locator("figure:not([hidden]) b")).to_have_text(["Clip B"])
 
 
 def test_on_a_phone_the_clips_are_stacked_and_nothing_overflows(show):
@@ -274,9 +275,9 @@ def test_a_touch_on_a_picture_plays(chromium, show):
 def test_curves_follow_the_playhead(show):
     curve = player.Curve("Motion", 0, 1, (tuple(i / 10 for i in range(10)), None), "higher moves more")
     page = show([(10, 8), (10, 8)], options=player.Options(curves=(curve,), play=False))
-    assert page.locator(".curve .now span").all_inner_texts() == ["0.00", "–"]
+    expect(page.locator(".curve .now span")).to_have_text(["0.00", "–"])
     press(page, ".", ".", ".")
-    assert page.locator(".curve .now span").all_inner_texts() == ["0.30", "–"]
+    expect(page.locator(".curve .now span")).to_have_text(["0.30", "–"])
 
 
 def test_the_clips_of_one_job_play_in_lock_in_its_tab(page):
@@ -284,7 +285,7 @@ def test_the_clips_of_one_job_play_in_lock_in_its_tab(page):
     tab.panel.get_by_role("button", name="Advanced").click()
     tab.panel.get_by_label("Views", exact=True).fill("2")
     tab.make("seen from two sides")
-    assert tab.stage.locator("figure b").all_inner_texts() == ["View 1", "View 2"]
+    expect(tab.stage.locator("figure b")).to_have_text(["View 1", "View 2"])
     page.wait_for_function("document.querySelector('.q-stage quintet-player').state.tick > 2")
 
 

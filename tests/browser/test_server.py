@@ -37,5 +37,5 @@ def test_files_beside_the_results_are_not_served(studio, file):
 def test_programs_are_offered_these_endpoints_and_no_handler_of_the_page(studio):
     with urllib.request.urlopen(f"{studio.address}/gradio_api/info") as answer:
         offered = json.load(answer)
-    assert set(offered["named_endpoints"]) == {"/presets", "/generate", "/compare", "/metrics", "/inspect"}
+    assert set(offered["named_endpoints"]) == {"/presets", "/generate", "/compare", "/metrics", "/inspect", "/forget"}
     assert offered["unnamed_endpoints"] == {}

@@ -23,7 +23,8 @@ def test_a_reload_in_mid_job_finds_it_again(page, studio):
     tab.line.get_by_text("Step 3 of 5").wait_for()
     assert tab.stage.get_by_role("img", name=re.compile("Preview")).is_visible()
     expect(tab.prompt).to_have_value("still there after a reload")
-    assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (False, True)
+    expect(tab.generate).to_be_disabled()
+    expect(tab.stop).to_be_enabled()
     studio.release.touch()
     tab.wait_for("done")
     assert playing(page)
@@ -57,7 +58,8 @@ def test_two_browsers_do_not_see_each_others_jobs(visit, studio):
     theirs.reload()
     ready(theirs)
     tab = Tab(theirs, "Held")
-    assert (tab.generate.is_enabled(), tab.stop.is_enabled()) == (True, False)
+    expect(tab.generate).to_be_enabled()
+    expect(tab.stop).to_be_disabled()
     tab.generate.click()
     tab.stage.get_by_text(re.compile("Waiting")).first.wait_for()  # one worker: the other's job comes first
     studio.release.touch()
@@ -65,7 +67,7 @@ def test_two_browsers_do_not_see_each_others_jobs(visit, studio):
     tab.wait_for("done")
     open_tab(theirs, "History")
     theirs.locator(".q-entry").first.wait_for()
-    assert theirs.locator(".q-entry").count() == 1
+    expect(theirs.locator(".q-entry")).to_have_count(1)
     assert "a private square" not in theirs.content()
 
 

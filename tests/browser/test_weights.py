@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.steps import Tab, overflowing
@@ -56,10 +57,12 @@ def test_consent_download_cancel_continue_generate(chromium, address: str, hub: 
         tab = open_tab(context, address)
         box = tab.panel.locator(".q-weights")
         box.get_by_text("3.0 MB").first.wait_for()
-        assert "CC BY-NC 4.0" in box.inner_text() and "not for commercial use" in box.inner_text()
-        assert box.get_by_role("link", name="The parcel").get_attribute("href") == "https://example.org/parcel"
+        expect(box).to_contain_text("CC BY-NC 4.0")
+        expect(box).to_contain_text("not for commercial use")
+        expect(box.get_by_role("link", name="The parcel")).to_have_attribute("href", "https://example.org/parcel")
         download, cancel = (box.get_by_role("button", name=name) for name in ("Download", "Cancel"))
-        assert download.is_disabled() and cancel.is_disabled()
+        expect(download).to_be_disabled()
+        expect(cancel).to_be_disabled()
         tab.generate.click()
         tab.panel.get_by_text("not on this machine").last.wait_for()
         assert not hub.answers  # nothing was asked before the consent
