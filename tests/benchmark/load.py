@@ -56,7 +56,6 @@ def visit(address: str, number: int, tab: str, until: float, count: Count) -> No
     """One visitor until the time is over; a job that was begun is waited for."""
     lots = random.Random(number)
     visitor, turn = Visitor(address), 0
-    visitor.open()
     while time.monotonic() < until:
         with_page = visitor.open()
         with count.lock:
