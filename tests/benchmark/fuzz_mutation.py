@@ -62,7 +62,7 @@ def damaged_words(words: str, lots: random.Random) -> str:
         elif change == 3:
             lines.insert(at, lots.choice(ODD_BYTES).decode("latin-1"))
         else:
-            return damaged("\n".join(lines).encode(), lots).decode("utf-8", "replace")
+            return damaged("\n".join(lines).encode("utf-8", "surrogatepass"), lots).decode("utf-8", "replace")
     return "\n".join(lines)
 
 
