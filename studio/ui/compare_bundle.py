@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from models.common.pictures import read_picture
 from studio.compare import CellState, Comparison, Comparisons, bundle
 from studio.history import History
 from studio.ui import offline
@@ -62,18 +61,11 @@ class BundleBox:
             )
         except bundle.BundleError as error:
             return None, {}, _said(str(error))
-        pictures, unreadable = {}, []
-        for name, content in found.pictures.items():
-            copy = cached_bytes(content, name)
-            self.own.note(owner, copy)
-            try:
-                read_picture(copy)
-                pictures[copy.stem] = copy
-            except ValueError as error:
-                unreadable.append(f"The {copy.stem} in this bundle is not used: {error}")
-        if pictures:
+        pictures = {Path(name).stem: cached_bytes(content, name) for name, content in found.pictures.items()}
+        for picture in pictures.values():  # as they were sent: only a worker decodes them
+            self.own.note(owner, picture)
             self.own.note(owner, Path(str(file)), "file with pictures inside")
-        return found.comparison, pictures, _said(" ".join(unreadable)) if unreadable else ""
+        return found.comparison, pictures, ""
 
 
 def _said(words: str) -> str:

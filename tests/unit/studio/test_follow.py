@@ -72,7 +72,7 @@ def test_a_picture_seen_once_stays_until_there_is_a_better_one(job, preset):
 
 
 def test_the_buttons_come_with_the_first_and_the_last_moment(job, preset, tmp_path):
-    with gr.Blocks(), gr.Tabs():
+    with gr.Blocks(), gr.Tabs():  # without a queue: nothing is asked for here
         tab = MethodTab(preset, None, gr.BrowserState(None), OwnPictures(None, []))  # type: ignore[arg-type]
     updates, told = tab._followed(job), []
     for event in (*PAST, Finished((tmp_path / "gone.mp4",), tmp_path / "gone.webp", 1.0)):

@@ -23,7 +23,7 @@ class Drawing:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked += 1
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # whoever else asks has a turn while this is drawn
         headers = [(b"content-type", b"text/html"), (b"content-length", b"7")]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         for part in (f"{self.asked:03d}".encode(), b"page"):
