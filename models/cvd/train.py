@@ -29,13 +29,18 @@ PAIR = ((1,), (0,))
 
 @dataclass(frozen=True)
 class CvdTraining:
-    """Settings of the paper, section 5.1 and train_epi_control.py."""
+    """Settings of the paper, section 5.1 and train_epi_control.py.
+
+    `shared_timesteps` is ours: the share of pairs whose views have one timestep, as they have in sampling. The
+    authors draw one for each view, so that both are rarely as noisy as where sampling decides what stands where.
+    """
 
     learning_rate: float = 1e-4
     weight_decay: float = 1e-2
     dropped_prompts: float = 0.1
     static_share: float = 0.7
     max_gradient_norm: float = 1.0
+    shared_timesteps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class SynchronizationTrainer:
         return total
 
     def loss(self, pair: Pair, text: Tensor, empty_text: Tensor, *, synchronized: bool = True) -> Float[Tensor, ""]:
-        """Mean squared error of the prediction, each view at its own timestep, where the scene is visible.
+        """Mean squared error of the prediction where the scene is visible, most views at a timestep of their own.
 
         `synchronized` False measures the views each on its own, for comparison.
         """
@@ -169,5 +174,7 @@ class SynchronizationTrainer:
         return latents.contiguous()
 
     def _timesteps(self, count: int) -> Int[Tensor, " count"]:
-        total = self.scheduler.config.num_train_timesteps
-        return torch.randint(total, (count,), generator=self.generator).to(self.unet.device)
+        timesteps = torch.randint(self.scheduler.config.num_train_timesteps, (count,), generator=self.generator)
+        if torch.rand((), generator=self.generator) < self.settings.shared_timesteps:
+            timesteps[:] = timesteps[0].clone()
+        return timesteps.to(self.unet.device)

@@ -16,6 +16,7 @@ from typing import Any
 
 from models.method import REPOSITORY
 from studio.events import StudioError
+from studio.uncollected import uncollected
 
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit, a larger number means that this is no safetensors file
 ITEM_BYTES = {
@@ -141,7 +142,8 @@ def identity_of(path: Path, stat: os.stat_result) -> str:
 def import_object(path: str) -> Any:
     """The object at "package.module:Name"."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with uncollected():
+        return getattr(importlib.import_module(module), name)
 
 
 def shown(path: Path) -> str:

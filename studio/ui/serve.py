@@ -7,11 +7,13 @@ import importlib.util
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from studio.events import StudioError
 from studio.limits import Limits
 from studio.settings import StudioSettings
+from studio.uncollected import uncollected
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -39,11 +41,17 @@ def serve(settings: StudioSettings) -> None:
     from studio.folder_lock import only_studio
     from studio.ui.served import served_folder
 
-    with only_studio(settings.output_dir), served_folder(settings.output_dir) as served:
-        _serve(settings, served)
+    with only_studio(settings.output_dir), served_folder(settings.output_dir) as served, ExitStack() as ending:
+        with uncollected():
+            page, address = _opened(settings, served, ending)
+            gc.freeze()  # what the start made stays: with a crowd, a look through all of it would hold every answer up
+            gc.collect()  # counted anew: few objects are left, so that the closed connections are found soon
+        print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
+        page.block_thread()
 
 
-def _serve(settings: StudioSettings, served: ServedFolder) -> None:
+def _opened(settings: StudioSettings, served: ServedFolder, ending: ExitStack) -> tuple[gr.Blocks, str]:
+    """The page, which answers already, and its address; `ending` closes what is behind it."""
     from studio.compare import Comparisons
     from studio.compare.record import COMPARISONS
     from studio.executors import make_executor
@@ -59,31 +67,23 @@ def _serve(settings: StudioSettings, served: ServedFolder) -> None:
     presets = offered(known, settings.offer)
     fetch_accepted(settings, known)
     history = History(settings.output_dir / HISTORY_FILE)
+    ending.callback(history.close)
     executor = make_executor(settings)
     jobs = JobQueue(executor, history, settings.max_queue, limits_of(settings))
-    try:
-        if settings.executor == "zerogpu":  # in this thread, before the page opens
-            wanted = [p.recipe for p in presets.values() if settings.offer or p.name == FAVOURITE]
-            executor.warm(wanted)
-        downloads = Downloads(Library(settings.cache_dir), is_private(settings))
-        shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
-        page = build_app(
-            presets, jobs, history, downloads, shown, settings.certificate_dir, keep_hours=settings.keep_hours
-        )
-        served.sweep_from_now(settings.keep_hours)
-        comparisons = Comparisons(settings.output_dir / COMPARISONS, jobs, history, presets)
-        Expiry(history, comparisons, settings.keep_hours).sweep_from_now()
-        address = _open(page, settings)
-        gc.freeze()  # what the start made stays: with a crowd, a look through all of it would hold every answer up
-        gc.collect()  # counted anew: few objects are left, so that the closed connections are found soon
-        print(f"Quintet is at {address} (Ctrl-C ends it)", flush=True)
-        if settings.executor != "zerogpu":
-            first_recipes = (next(iter(presets.values())).recipe,)
-            threading.Thread(target=executor.warm, args=(first_recipes,), name="warm the worker", daemon=True).start()
-        page.block_thread()
-    finally:
-        jobs.close()
-        history.close()
+    ending.callback(jobs.close)
+    if settings.executor == "zerogpu":  # in this thread, before the page opens
+        executor.warm([p.recipe for p in presets.values() if settings.offer or p.name == FAVOURITE])
+    shown = executor if is_private(settings) else None  # strangers do not see nor empty the memory
+    downloads = Downloads(Library(settings.cache_dir), is_private(settings))
+    page = build_app(presets, jobs, history, downloads, shown, settings.certificate_dir, settings.keep_hours)
+    served.sweep_from_now(settings.keep_hours)
+    comparisons = Comparisons(settings.output_dir / COMPARISONS, jobs, history, presets)
+    Expiry(history, comparisons, settings.keep_hours).sweep_from_now()
+    address = _open(page, settings)
+    if settings.executor != "zerogpu":
+        first_recipes = (next(iter(presets.values())).recipe,)
+        threading.Thread(target=executor.warm, args=(first_recipes,), name="warm the worker", daemon=True).start()
+    return page, address
 
 
 def fetch_accepted(settings: StudioSettings, presets: Mapping[str, Preset]) -> None:

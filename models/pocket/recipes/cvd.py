@@ -176,7 +176,7 @@ def train_views(rank: Rank, seconds: float, batch: int) -> None:
     model.load_state_dict(torch.load(STATE / "cvd_cameras" / "state.pt", weights_only=True)["model"])
     generator = torch.Generator().manual_seed(0)
     trainer = SynchronizationTrainer(
-        model.unet, model.pose_encoder, base.vae, base.scheduler, generator, CvdTraining()
+        model.unet, model.pose_encoder, base.vae, base.scheduler, generator, CvdTraining(shared_timesteps=0.75)
     )
     trainer.optimizers = both = optimizers(*_groups(model), 3e-3, 1.5e-3)
     learner = Learner(model, both, decay=None)

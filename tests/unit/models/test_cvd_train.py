@@ -97,3 +97,19 @@ def test_synchronised_and_alone_differ_only_once_the_modules_have_learnt():
         trainer.step([static_pair()], text, torch.zeros_like(text))
     together, alone = both()
     assert together != pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize(("share", "together"), [(0.0, 0), (1.0, 20)])
+def test_views_have_a_timestep_of_their_own_or_share_one_as_in_sampling(share, together):
+    parts = tiny.cvd_parts()
+    trainer = SynchronizationTrainer(
+        parts["unet"], parts["pose_encoder"], parts["vae"], parts["scheduler"], torch.Generator().manual_seed(0),
+        CvdTraining(shared_timesteps=share),
+    )  # fmt: skip
+    seen: list[torch.Tensor] = []
+    parts["unet"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    text = torch.zeros(1, 5, tiny.TEXT_DIM)
+    for _ in range(20):
+        trainer.loss(static_pair(), text, text)
+    assert sum(int(one == other) for one, other in seen) == together
+    assert len({int(one) for one, _ in seen}) > 10
