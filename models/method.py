@@ -138,8 +138,13 @@ def request_from(request: type[Request], values: Mapping[str, Any]) -> Request:
     return request(**values)
 
 
+def label_of(name: str, info: FieldInfo) -> str:
+    """What people read of a field."""
+    return info.label or name.replace("_", " ").capitalize()
+
+
 def _check(name: str, value: Any, info: FieldInfo) -> None:
-    label = info.label or name
+    label = label_of(name, info)
     if info.kind == "text":
         if not isinstance(value, str):
             raise ValueError(f"{label} must be text, got {type(value).__name__}.")
@@ -152,10 +157,7 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
             raise ValueError(f"{label} must be a number, got {value!r:.40}.")
         low, high = info.minimum, info.maximum
         if (low is not None and value < low) or (high is not None and value > high):
-            span = f"between {low:g} and {high:g}" if low is not None and high is not None else (
-                f"at least {low:g}" if low is not None else f"at most {high:g}"
-            )  # fmt: skip
-            raise ValueError(f"{label} must be {span}, got {value:g}.")
+            raise ValueError(f"{label} must be {_span(low, high)}, got {_digits(value)}.")
     elif info.kind == "choice" and value not in info.choices:
         raise ValueError(f"{label} must be one of {', '.join(info.choices)}, got {value!r}.")
     elif info.kind == "image":
@@ -165,6 +167,17 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
             raise ValueError(f"{label}: there is no file at {Path(value).name!r}. Add the picture again.")
     elif info.kind == "switch" and not isinstance(value, bool):
         raise ValueError(f"{label} must be on or off, got {value!r}.")
+
+
+def _span(low: Number | None, high: Number | None) -> str:
+    if low is not None and high is not None:
+        return f"between {_digits(low)} and {_digits(high)}"
+    return f"at least {_digits(low)}" if low is not None else f"at most {_digits(high or 0)}"
+
+
+def _digits(number: Number) -> str:
+    """All of a whole number, as it must be typed."""
+    return str(int(number)) if abs(number) < 1e15 and float(number).is_integer() else f"{number:g}"
 
 
 @dataclass(frozen=True)

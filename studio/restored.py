@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.method import FieldInfo, is_camera_file, path_entries, request_fields
+from models.method import FieldInfo, is_camera_file, label_of, path_entries, request_fields
 from studio.events import request_values
 from studio.foreign import PLAIN, foreign_values
 from studio.presets import Preset, request_with
@@ -84,7 +84,7 @@ def _remarks(
     fields = request_fields(preset.method.request)
     remarks = [f"{preset.method.title} has no setting {name!r:.40}." for name in asked if name not in fields]
     for name, info in fields.items():
-        label = info.label or name
+        label = label_of(name, info)
         if info.kind == "image":
             wanted = info.required or asked.get(name) is not None or (isinstance(left_out, list) and name in left_out)
             if wanted and values[name] is None:
@@ -100,14 +100,14 @@ def _remarks(
 def _fault(preset: Preset, name: str, value: Any, info: FieldInfo, ours: bool) -> str:
     """Why a field cannot have this value. A file of this machine that the video names is not even looked for."""
     if not ours and info.kind == "camera_path" and any(map(is_camera_file, path_entries(str(value)))):
-        return f"{info.label or name}: the camera file is not inside. Add it again."
+        return f"{label_of(name, info)}: the camera file is not inside. Add it again."
     if not isinstance(value, PLAIN):
-        return f"{info.label or name} is {type(value).__name__}, which no field holds."
+        return f"{label_of(name, info)} is {type(value).__name__}, which no field holds."
     try:
         request_with(preset.request, {name: value})
     except (ValueError, OverflowError) as error:
         return str(error)
-    return f"{info.label or name} does not go with the rest."
+    return f"{label_of(name, info)} does not go with the rest."
 
 
 def _misfits(preset: Preset, values: Mapping[str, Any]) -> list[str]:

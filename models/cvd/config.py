@@ -25,7 +25,7 @@ class CvdRequest(Request):
     num_inference_steps: int = slider(25, 1, 100, "More steps, finer detail, longer wait", label="Steps")
     guidance_scale: float = slider(8.5, 1.0, 30.0, "How closely to follow the prompt", step=0.5, label="Guidance")
     seed: int = number(
-        42, "The same seed and settings give the same videos", minimum=0, maximum=2**63 - 1, label="Seed"
+        42, "The same seed and settings give the same videos", minimum=0, maximum=2**32 - 1, label="Seed"
     )
     synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl", label="Synchronised")
     negative_prompt: str = text("What to keep out", required=False, advanced=True, label="Negative prompt")

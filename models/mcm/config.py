@@ -17,7 +17,7 @@ class McmRequest(Request):
     prompt: str = text("What happens in the video", required=True)
     num_inference_steps: int = slider(4, 1, 8, "4 is what it was made for; 1 is a draft", label="Steps")
     seed: int = number(
-        42, "The same seed and settings give the same video", minimum=0, maximum=2**63 - 1, label="Seed"
+        42, "The same seed and settings give the same video", minimum=0, maximum=2**32 - 1, label="Seed"
     )
     teacher: bool = switch(False, "On: the many-step network that MCM was distilled from", label="Teacher")
     teacher_steps: int = slider(25, 1, 100, "Steps of the teacher", label="Teacher's steps", advanced=True)

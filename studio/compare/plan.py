@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.method import Request, request_fields
+from models.method import Request, label_of, request_fields
 from studio.compare.brief import Brief
 from studio.compare.cost import Cost, Costs
 from studio.compare.matrix import Ready, Variant
@@ -125,7 +125,7 @@ def axis_fields(known: Sequence[Variant]) -> dict[str, str]:
     for variant in known:
         for name, info in request_fields(variant.preset.method.request).items():
             if info.kind not in UNVARIED:
-                found.setdefault(name, info.label or name.replace("_", " ").capitalize())
+                found.setdefault(name, label_of(name, info))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from models.method import Camera, is_camera_file, path_entries
+from models.method import Camera, is_camera_file, label_of, path_entries
 from studio.presets import Preset
 from studio.ui import stage
 from studio.ui.controls import Form
@@ -48,7 +48,7 @@ class CameraRig:
         self.words.visible = "hidden"
         self.files = gr.State([])  # camera files that were added
         patterns = [*((name.capitalize(), name) for name in self.info.choices), ("A path for each view", EACH)]
-        label = self.info.label or self.name.capitalize()
+        label = label_of(self.name, self.info)
         self.pattern = gr.Dropdown(
             patterns, value=look.pattern, label=label, info=self.info.help, elem_classes="q-rig-pattern"
         )

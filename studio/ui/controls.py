@@ -9,14 +9,23 @@ from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
-from models.method import FieldInfo, Method, Request, is_camera_file, path_entries, request_fields, request_from
+from models.method import (
+    FieldInfo,
+    Method,
+    Request,
+    is_camera_file,
+    label_of,
+    path_entries,
+    request_fields,
+    request_from,
+)
 from studio.ui.media import cached, is_upload
 from studio.ui.uploads import Picture
 
 
 def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
     """One component. `whole` numbers are shown without decimals."""
-    label = info.label or name.replace("_", " ").capitalize()
+    label = label_of(name, info)
     classes = [f"q-field-{name}"]
     if info.kind == "text":
         # No maxlength: a longer paste is answered with a sentence instead of being cut in silence.
@@ -95,7 +104,7 @@ class Form:
             info = self.fields[name]
             if value is None and info.kind in ("number", "slider"):
                 raise ValueError(
-                    f"{info.label or name} is empty. Type a number, for example {getattr(self.start, name)}."
+                    f"{label_of(name, info)} is empty. Type a number, for example {getattr(self.start, name)}."
                 )
             if info.kind == "camera_path":
                 check_uploads(str(value))

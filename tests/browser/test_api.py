@@ -102,7 +102,7 @@ def test_settings_seed_and_visitor_reach_the_video(client):
     ("asked", "sentence"),
     [
         ({"preset": "scetch/pocket"}, "Did you mean 'sketch/pocket'?"),
-        ({"prompt": ""}, "prompt is empty"),
+        ({"prompt": ""}, "Prompt is empty"),
         ({"settings": {"num_frames": 7}}, "Try 8."),
         ({"settings": {"num_frame": 8}}, "Did you mean 'num_frames'?"),
         ({"settings": {"num_frames": "eight"}}, "num_frames"),

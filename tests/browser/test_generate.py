@@ -105,7 +105,7 @@ def test_a_cleared_seed_is_answered_with_a_sentence(page):
     tab.new_seed.uncheck()
     tab.seed.fill("")
     tab.generate.click()
-    tab.alert.get_by_text("seed is empty").wait_for()
+    tab.alert.get_by_text("Seed is empty").wait_for()
 
 
 def test_ten_thousand_characters_are_answered_with_a_sentence(page):

@@ -90,7 +90,8 @@ def test_too_many_frames_for_the_weights(pipeline):
         ({"cameras": ""}, "There are 0 camera paths for 2 views"),
         ({"cameras": "gone.txt; still"}, r"no camera file at 'gone\.txt'"),
         ({"num_views": 9}, "Views must be between 1 and 6, got 9"),
-        ({"prompt": " "}, "prompt is empty"),
+        ({"prompt": " "}, "Prompt is empty"),
+        ({"seed": 2**32}, "Seed must be between 0 and 4294967295, got 4294967296"),
     ],
 )
 def test_a_request_that_cannot_work_says_why(changes, message):

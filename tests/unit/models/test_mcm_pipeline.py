@@ -149,7 +149,7 @@ def test_with_an_adapter_one_network_is_both_teacher_and_student(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"num_inference_steps": 9}, "Steps must be between 1 and 8, got 9"), ({"prompt": ""}, "prompt is empty")],
+    [({"num_inference_steps": 9}, "Steps must be between 1 and 8, got 9"), ({"prompt": ""}, "Prompt is empty")],
 )
 def test_a_request_that_cannot_work_says_why(changes, message):
     with pytest.raises(ValueError, match=message):

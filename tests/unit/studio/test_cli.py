@@ -36,7 +36,7 @@ def test_generate_writes_the_named_file_and_names_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["sketch", "--set", "prompt="], "prompt is empty"),
+        (["sketch", "--set", "prompt="], "Prompt is empty"),
         (["sketch", "--set", "prompt=" + "a" * 10_000], "10,000 characters"),
         (["sketch", "--set", "num_frames=7"], "Try 8."),
         (["sketch", "--set", "num_frame=8"], "Did you mean 'num_frames'?"),

@@ -55,7 +55,7 @@ def test_an_example_may_have_a_video_or_several_views(tmp_path):
         ("method: scetch\n", ["pocket.yaml", "there is no method 'scetch'"]),
         ("method: sketch\nrequest: {num_inference_steps: 2.5}\n", ["request: num_inference_steps", "2.5"]),
         ("method: sketch\nrequest: {num_inference_steps: 0}\n", ["pocket.yaml", "between 1 and 1000, got 0"]),
-        ("method: sketch\nrequest: {prompt: ''}\n", ["pocket.yaml", "prompt is empty"]),
+        ("method: sketch\nrequest: {prompt: ''}\n", ["pocket.yaml", "Prompt is empty"]),
         (GOOD + "examples: [{request: {sed: 1}}]\n", ["examples[0]: request", "Did you mean 'seed'?"]),
         (GOOD + "examples: [{video: gone.mp4}]\n", ["examples[0]: video", "gone.mp4"]),
         ("method: [sketch\n", ["pocket.yaml", "not valid YAML"]),
@@ -95,7 +95,7 @@ def test_pocket_comes_first_and_names_are_looked_up_with_a_hint(tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"prompt": "  "}, "prompt is empty"),
+        ({"prompt": "  "}, "Prompt is empty"),
         ({"prompt": "a" * 10_000}, "10,000 characters"),
         ({"num_frames": 7}, r"multiple of 4, got 7. Try 8"),
         ({"num_inference_steps": "many"}, "num_inference_steps"),

@@ -103,14 +103,14 @@ def test_a_number_out_of_range_is_said_and_the_others_come_back(said, known):
     said["request"] |= {"num_inference_steps": 5000}
     found = restored(said, known)
     assert (found.values["seed"], found.values["num_inference_steps"]) == (9, 5)
-    assert found.remarks == ("num_inference_steps must be between 1 and 1000, got 5000. It stays at 5.",)
+    assert found.remarks == ("Num inference steps must be between 1 and 1000, got 5000. It stays at 5.",)
 
 
 @pytest.mark.parametrize(
     ("change", "remark"),
     [
         ({"colour": "red"}, "Sketch has no setting 'colour'."),
-        ({"seed": [1]}, "seed is list, which no field holds. It stays at 42."),
+        ({"seed": [1]}, "Seed is list, which no field holds. It stays at 42."),
         ({"num_frames": 7}, "num_frames must be a multiple of 4, got 7. Try 8. It stays at 8."),
         ({"num_frames": "many"}, "It stays at 8."),
     ],
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_said(said, known, change, remark):
 
 def test_a_field_that_the_file_does_not_know_is_said(said, known):
     del said["request"]["trail"]
-    assert restored(said, known).remarks == ("The file says nothing of trail.",)
+    assert restored(said, known).remarks == ("The file says nothing of Trail.",)
 
 
 @pytest.mark.parametrize("request_", [None, [], "words"])
