@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.events import StudioError
 from studio.limits import Limits
+from studio.one_heap import one_heap
 from studio.settings import StudioSettings
 from studio.uncollected import uncollected
 
@@ -41,6 +42,7 @@ def serve(settings: StudioSettings) -> None:
     from studio.folder_lock import only_studio
     from studio.ui.served import served_folder
 
+    one_heap()
     with only_studio(settings.output_dir), served_folder(settings.output_dir) as served, ExitStack() as ending:
         with uncollected():
             page, address = _opened(settings, served, ending)
