@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,8 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
             raise ValueError(f"{label} must be text, got {type(value).__name__}.")
         if info.required and not value.strip():
             raise ValueError(f"{label} is empty. Write what should happen in the video.")
+        if re.search("[\ud800-\udfff]", value):
+            raise ValueError(f"{label} holds half of a character, which no file can hold. Type it again.")
         if info.max_length and len(value) > info.max_length:
             raise ValueError(f"{label} has {len(value):,} characters; at most {info.max_length:,} fit. Shorten it.")
     elif info.kind in ("number", "slider"):

@@ -130,6 +130,7 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
 
 def request_with(request: Request, values: Mapping[str, Any], place: str = "") -> Request:
     """The request with some fields changed, types checked. ValueError names the field."""
+    _check_keys(values, [field.name for field in dataclasses.fields(request)], place or "the request")
     return _typed(type(request), dataclasses.asdict(request) | dict(values), place)
 
 
@@ -206,7 +207,7 @@ def placed(request: type[Request], values: Any, folder: Path) -> Any:
 
 
 def _check_keys(content: Any, known: Iterable[str], place: str) -> None:
-    if not isinstance(content, dict):
+    if not isinstance(content, Mapping):
         raise ValueError(f"{place} must hold `key: value` lines, got {type(content).__name__}.")
     for key in content:
         if key not in known:

@@ -75,7 +75,7 @@ def _converted(cls: type[T], values: Mapping[str, Any]) -> T:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), given))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
-        raise ValueError(f"{f'{key}: ' if key else ''}{str(error).splitlines()[0]}.") from error
+        raise ValueError(f"{f'{key}: ' if key else ''}{str(error).splitlines()[0]:.200}.") from error
 
 
 def _literal(value: Any) -> Any:

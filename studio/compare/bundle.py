@@ -122,7 +122,7 @@ def restore(
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BundleError("This bundle's description is damaged.", "Save it again where it was made.") from error
     if unknown := [name for names in clips for name in names if name not in files]:
-        raise BundleError(f"This bundle lacks {unknown[0]}.", "Save it again where it was made.")
+        raise BundleError(f"This bundle lacks {unknown[0]:.80}.", "Save it again where it was made.")
     comparison = replace(comparison, id=f"{time.time_ns():020d}-{secrets.token_hex(4)}")
     place = folder / f"imported-{comparison.id}"
     try:
@@ -198,6 +198,7 @@ def _checked(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]
     _check_sums(content)
     try:
         head = json.loads(content[MANIFEST])
+        _json(head)  # JSON can spell halves of characters, which no file holds
     except (ValueError, RecursionError) as error:
         raise BundleError("This bundle's description is damaged.") from error
     if not isinstance(head, dict) or head.get("studio") != "quintet" or not isinstance(head.get("members"), list):

@@ -91,6 +91,7 @@ def test_too_many_frames_for_the_weights(pipeline):
         ({"cameras": "gone.txt; still"}, r"no camera file at 'gone\.txt'"),
         ({"num_views": 9}, "Views must be between 1 and 6, got 9"),
         ({"prompt": " "}, "Prompt is empty"),
+        ({"prompt": "a \ud800 cube"}, "Prompt holds half of a character"),
         ({"seed": 2**32}, "Seed must be between 0 and 4294967295, got 4294967296"),
     ],
 )

@@ -162,11 +162,25 @@ def outside_the_grid(content):
     content[bundle.MANIFEST] = json.dumps(head).encode()
 
 
+def half_a_character(content):
+    head = json.loads(content[bundle.MANIFEST])
+    head["members"][0]["label"] = "\ud800"
+    content[bundle.MANIFEST] = json.dumps(head).encode()
+
+
+def a_clip_of_a_long_name(content):
+    head = json.loads(content[bundle.MANIFEST])
+    head["members"][0]["clips"] = ["a" * 1000]
+    content[bundle.MANIFEST] = json.dumps(head).encode()
+
+
 @pytest.mark.parametrize(
     ("change", "sums", "told"),
     [
         (change_clip, False, "not what was saved"),
         (outside_the_grid, True, "damaged"),
+        (half_a_character, True, "damaged"),
+        (a_clip_of_a_long_name, True, "lacks a{80}[.]"),
         (lambda content: content.pop(bundle.MANIFEST), True, "no comparison"),
         (lambda content: content.update({bundle.MANIFEST: b"[1]"}), True, "no comparison"),
         (lambda content: content.update({bundle.MANIFEST: b'{"studio": "quintet", "members": []}'}), True, "format"),

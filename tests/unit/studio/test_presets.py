@@ -57,6 +57,8 @@ def test_an_example_may_have_a_video_or_several_views(tmp_path):
         ("method: sketch\nrequest: {num_inference_steps: 0}\n", ["pocket.yaml", "between 1 and 1000, got 0"]),
         ("method: sketch\nrequest: {prompt: ''}\n", ["pocket.yaml", "Prompt is empty"]),
         (GOOD + "examples: [{request: {sed: 1}}]\n", ["examples[0]: request", "Did you mean 'seed'?"]),
+        (GOOD + "examples: [{request: 5}]\n", ["examples[0]: request", "key: value", "got int"]),
+        (GOOD + f"weights: {{longest: {'a' * 1000}}}\n", ["pocket.yaml: weights: longest"]),
         (GOOD + "examples: [{video: gone.mp4}]\n", ["examples[0]: video", "gone.mp4"]),
         ("method: [sketch\n", ["pocket.yaml", "not valid YAML"]),
         ("just words\n", ["pocket.yaml", "key: value"]),
@@ -66,7 +68,7 @@ def test_an_example_may_have_a_video_or_several_views(tmp_path):
 def test_a_broken_preset_is_refused_with_its_file_and_key(tmp_path, text, words):
     message = refusal(tmp_path, text)
     assert all(word in message for word in words), message
-    assert "\n" not in message
+    assert "\n" not in message and len(message) < 600
 
 
 def test_a_preset_in_another_methods_folder_is_refused(tmp_path):
