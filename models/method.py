@@ -135,7 +135,7 @@ def request_from(request: type[Request], values: Mapping[str, Any]) -> Request:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known fields: {', '.join(known)}."
-            raise ValueError(f"{name!r} is not a setting of this method.{hint}")
+            raise ValueError(f"{name!r:.60} is not a setting of this method.{hint}")
     return request(**values)
 
 
@@ -162,14 +162,14 @@ def _check(name: str, value: Any, info: FieldInfo) -> None:
         if (low is not None and value < low) or (high is not None and value > high):
             raise ValueError(f"{label} must be {_span(low, high)}, got {_digits(value)}.")
     elif info.kind == "choice" and value not in info.choices:
-        raise ValueError(f"{label} must be one of {', '.join(info.choices)}, got {value!r}.")
+        raise ValueError(f"{label} must be one of {', '.join(info.choices)}, got {value!r:.60}.")
     elif info.kind == "image":
         if value is None and info.required:
             raise ValueError(f"{label} is missing. Add a picture.")
         if value is not None and not Path(value).is_file():
-            raise ValueError(f"{label}: there is no file at {Path(value).name!r}. Add the picture again.")
+            raise ValueError(f"{label}: there is no file at {Path(value).name!r:.60}. Add the picture again.")
     elif info.kind == "switch" and not isinstance(value, bool):
-        raise ValueError(f"{label} must be on or off, got {value!r}.")
+        raise ValueError(f"{label} must be on or off, got {value!r:.60}.")
 
 
 def _span(low: Number | None, high: Number | None) -> str:

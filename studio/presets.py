@@ -80,7 +80,7 @@ def offered(presets: Mapping[str, Preset], names: Sequence[str]) -> dict[str, Pr
     """Those of `names`, in their order; all for none. ValueError names one that is not there."""
     for name in names:
         if name not in presets:
-            raise ValueError(f"There is no preset {name!r}. {did_you_mean(name, presets)}")
+            raise ValueError(f"There is no preset {name!r:.60}. {did_you_mean(name, presets)}")
     return {name: presets[name] for name in names or presets}
 
 
@@ -89,12 +89,12 @@ def preset_for(method: str, name: str | None = None, presets: Mapping[str, Prese
     presets = load_presets() if presets is None else presets
     methods = list(dict.fromkeys(preset.method.name for preset in presets.values()))
     if method not in methods:
-        raise ValueError(f"There is no method {method!r}. {did_you_mean(method, methods)}")
+        raise ValueError(f"There is no method {method!r:.60}. {did_you_mean(method, methods)}")
     of_method = {preset.name: preset for preset in presets.values() if preset.method.name == method}
     if name is None:
         return next(iter(of_method.values()))
     if name not in of_method:
-        raise ValueError(f"{method} has no preset {name!r}. {did_you_mean(name, of_method)}")
+        raise ValueError(f"{method} has no preset {name!r:.60}. {did_you_mean(name, of_method)}")
     return of_method[name]
 
 
@@ -117,7 +117,7 @@ def load_preset(file: Path, packages: Sequence[str] = ("models",)) -> Preset:
     )
     place = content.get("place", LAST)
     if not isinstance(place, int):
-        raise ValueError(f"{file}: place must be a whole number, got {place!r}.")
+        raise ValueError(f"{file}: place must be a whole number, got {place!r:.60}.")
     title = content.get("title") or method.title
     preset = Preset(file.stem, title, method, weights, request, file, examples, place)
     for place, asked in [("request", request), *((f"examples[{i}]", e.request) for i, e in enumerate(examples))]:
@@ -141,12 +141,12 @@ def parse_values(request: type[Request], pairs: Iterable[str]) -> dict[str, Any]
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"{pair!r} must have the form key=value, for example seed=7.")
+            raise ValueError(f"{pair!r:.60} must have the form key=value, for example seed=7.")
         worded = name in fields and fields[name].kind in ("text", "choice", "image", "camera_path")
         try:
             values[name] = value if worded else yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise ValueError(f"{name}: {value!r} cannot be read as a value.") from error
+            raise ValueError(f"{name}: {value!r:.60} cannot be read as a value.") from error
     return values
 
 
@@ -170,9 +170,9 @@ def _find_method(name: object, packages: Sequence[str], file: Path) -> Method:
             return importlib.import_module(module).METHOD
         except ModuleNotFoundError as error:
             if error.name != module:  # the method is there, and something it needs is not
-                raise ValueError(f"{file}: method {name!r} cannot be imported: {error}.") from error
+                raise ValueError(f"{file}: method {name!r:.60} cannot be imported: {error}.") from error
         except AttributeError as error:
-            raise ValueError(f"{file}: {module} has no METHOD, so {name!r} is not a method.") from error
+            raise ValueError(f"{file}: {module} has no METHOD, so {name!r:.60} is not a method.") from error
     a_method = f"a method is a package {packages[0]}/<name> with a METHOD"
     raise ValueError(f"{file}: there is no method {name!r:.60}; {a_method}.")
 
@@ -211,7 +211,7 @@ def _check_keys(content: Any, known: Iterable[str], place: str) -> None:
         raise ValueError(f"{place} must hold `key: value` lines, got {type(content).__name__}.")
     for key in content:
         if key not in known:
-            raise ValueError(f"{place}: unknown key {key!r}. {did_you_mean(key, known)}")
+            raise ValueError(f"{place}: unknown key {key!r:.60}. {did_you_mean(key, known)}")
 
 
 def _typed(cls: type[T], values: dict[str, Any], place: str) -> T:

@@ -26,7 +26,7 @@ def plan_by_name(
     chosen = list(dict.fromkeys(keys)) or [key for key, fit in whole_fits(known, brief).items() if fit.possible]
     for key in chosen:
         if key not in known:
-            raise ValueError(f"There is no method {key!r}. {did_you_mean(key, known)}")
+            raise ValueError(f"There is no method {key!r:.60}. {did_you_mean(key, known)}")
     if not chosen:
         raise ValueError("No method can take this brief.")
     columns = parse_axis(field, values, [known[key] for key in chosen]) if field else ONE

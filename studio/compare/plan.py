@@ -112,7 +112,7 @@ def parse_axis(name: str, words: str, known: Sequence[Variant]) -> Axis:
         raise ValueError(f"There are no values for {name.replace('_', ' ')}. Type some, between commas.")
     owner = next((variant for variant in known if name in request_fields(variant.preset.method.request)), None)
     if owner is None:
-        raise ValueError(f"None of the chosen methods has a field {name!r}.")
+        raise ValueError(f"None of the chosen methods has a field {name!r:.60}.")
     if request_fields(owner.preset.method.request)[name].kind in UNVARIED:
         raise ValueError(f"{name.replace('_', ' ').capitalize()} cannot be varied by a list.")
     values = [parse_values(owner.preset.method.request, [f"{name}={part}"])[name] for part in parts]

@@ -4,8 +4,8 @@
 motion modules too because their norms work frame by frame here (spec: CVD) and over the whole clip in the base.
 `views`: the synchronisation modules, and nothing else, learn on the paper's two kinds of pairs: still scenes with true
 cameras, cut in the middle and folded, and moving scenes beside a warped copy. One time in eight a still scene stands
-beside itself: the paper's pairs part from the first frame on, and never say what the same path twice means. No true
-multi-view video is used.
+beside itself: the paper's pairs part from the first frame on, and never say what the same path twice means. In three
+pairs of four both views have one timestep, as in sampling. No true multi-view video is used.
     python -m models.pocket.recipes.cvd cameras --seconds 420
     python -m models.pocket.recipes.cvd views --seconds 600
 `difference` takes from a file with the whole network what is the base's; a file without it stays as it is.
