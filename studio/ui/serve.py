@@ -135,12 +135,11 @@ def launch_options(settings: StudioSettings) -> dict[str, Any]:
     from studio.ui import player
     from studio.ui.gate import Gate
     from studio.ui.kept_page import KeptPage
-    from studio.ui.spent_queues import SpentQueues
     from studio.ui.theme import STYLE, quintet_theme
 
     most_upload = settings.max_upload_mb * 1_000_000
     name, _, password = settings.login.partition(":")
-    before = [Middleware(Gate, hosts_of(settings), most_upload), Middleware(SpentQueues)]
+    before = [Middleware(Gate, hosts_of(settings), most_upload)]
     before += [] if settings.login else [Middleware(KeptPage)]
     return {
         "auth": (name, password) if settings.login else None,
