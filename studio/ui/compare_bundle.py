@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from studio.compare import CellState, Comparison, Comparisons, bundle
+from studio.compare.numbers import ClipScores, written
 from studio.history import History
 from studio.ui import offline
 from studio.ui.media import cached, cached_bytes, file_url
@@ -34,12 +35,13 @@ class BundleBox:
 
     def saved(
         self, comparison: Comparison | None, states: Sequence[CellState], owner: str | None,
-        pictures: dict[str, Path], numbers: dict[str, Any],
+        pictures: dict[str, Path], scores: Mapping[int, list[ClipScores] | None],
     ) -> str:  # fmt: skip
-        """A link to the zip, or why there is none."""
+        """A link to the zip and what it lacks, or why there is none. `scores` by a cell's place."""
         if comparison is None or owner is None:
             return _said("There is nothing to save yet. Press Compare first.")
-        page = offline.page(comparison, states, self.made.presets)
+        page = offline.page(comparison, states, self.made.presets, scores)
+        numbers = written({states[index].member.label: found for index, found in scores.items()})
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = bundle.write(
@@ -51,7 +53,8 @@ class BundleBox:
             address = file_url(path)
             if pictures:
                 self.own.note(owner, cached(path), "file with pictures inside")
-        return f'<p class="q-told"><a href="{escape(address or "")}" download="{NAME}">{NAME}</a> {size:.1f} MB</p>'
+        link = f'<a href="{escape(address or "")}" download="{NAME}">{NAME}</a> {size:.1f} MB'
+        return f'<p class="q-told" role="status">{link}. {_lacking(states, scores)}</p>'
 
     def opened(self, file: Any, owner: str) -> tuple[Comparison | None, dict[str, Path], str]:
         """The comparison in an uploaded zip, its pictures of person and subject, and what there is to say."""
@@ -66,6 +69,16 @@ class BundleBox:
             self.own.note(owner, picture)
             self.own.note(owner, Path(str(file)), "file with pictures inside")
         return found.comparison, pictures, ""
+
+
+def _lacking(states: Sequence[CellState], scores: Mapping[int, list[ClipScores] | None]) -> str:
+    """What of the numbers is still being measured, or waits for the videos; "" when all are inside."""
+    ready = [index for index, state in enumerate(states) if state.state == "finished"]
+    lacking = sum(scores.get(index) is None for index in ready)
+    if not lacking:
+        return ""
+    whose = "" if lacking == len(ready) else f" of {lacking} of {len(ready)} videos"
+    return f"The numbers{whose} are not ready yet and are not inside; save again when they are."
 
 
 def _said(words: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from studio.compare import CellState, Comparison
 from studio.metrics import METRICS, Metric, Score
 from studio.metrics.intervals import mean
 from studio.ui.player import Curve
@@ -13,6 +14,18 @@ MOST_CURVES = 3
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "more is not better"}
 CURVES = {METRICS[n].title: n for n in ("flicker", "consistency", "motion", "sharpness", "identity", "subject")}
 Scores = Mapping[str, Score]  # of one clip, by metric
+
+
+def tables(comparison: Comparison, states: Sequence[CellState], scores: Mapping[int, Sequence[Scores] | None]) -> str:
+    """Every number of a comparison; `scores` by a cell's place, of each of its clips. "" where there is none."""
+    labels, rows, clips = [], [], []
+    for index, found in scores.items():
+        for number, clip in enumerate(found or []):
+            several = f" · {number + 1}" if len(found or []) > 1 else ""
+            labels.append(states[index].member.label + several)
+            rows.append(states[index].member.row)
+            clips.append(clip)
+    return table(labels, clips) + by_seed(comparison.rows, rows, clips) if clips else ""
 
 
 def table(labels: Sequence[str], scores: Sequence[Scores]) -> str:

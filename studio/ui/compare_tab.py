@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 
 from studio.compare import CellState, Comparison, Comparisons, Costs, Numbers, Votes, pair
-from studio.compare.numbers import written
 from studio.compare.record import COMPARISONS, RUNNING
 from studio.events import Progress, StudioError
 from studio.history import History
@@ -38,6 +37,7 @@ TO_RESULT = """() => {
 Updates = dict[Any, Any]
 FIRST_CURVE = next(iter(CURVES))
 OFFERED = CURVES | {METRICS[name].title: name for name in ("cross_view", "camera")}  # the last for clips with cameras
+MEASURING = '<p class="q-told" role="status">Measuring the clips …</p>'
 NOTHING = stage.words("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
 
 
@@ -222,22 +222,21 @@ class CompareTab:
         found = {name: Path(path) for name, path in pictures.items() if path and Path(path).is_file()}
         comparison = self._find(owner, id)
         states = self._states(comparison, owner) if comparison and owner else []
-        return self.bundle.saved(comparison, states, owner, found, self._numbers(comparison, states))
-
-    def _numbers(self, comparison: Comparison | None, states: Sequence[CellState]) -> dict[str, Any]:
-        """What is measured by now, by the cells' labels: a list of clips, each with its scores by metric."""
         scores = self._scores(comparison, states) if comparison else {}
-        return written({states[index].member.label: found for index, found in scores.items()})
+        return self.bundle.saved(comparison, states, owner, found, scores)
 
     def _states(self, comparison: Comparison, owner: str) -> list[CellState]:
         recording = self.recorded.get(comparison.id)
         return list(recording.states) if recording else self.made.states(comparison, owner)
 
     def _scores(self, comparison: Comparison, states: Sequence[CellState]) -> dict[int, list[Any] | None]:
-        """By a cell's place; None while they are computed."""
+        """By a cell's place; None while they are computed. None are asked for while videos are made: the cores belong
+        to them."""
         recording = self.recorded.get(comparison.id)
         if recording:
             return dict(enumerate(recording.scores))
+        if any(state.state in RUNNING for state in states):
+            return {}
         return {index: self.numbers.of(state, self.presets) for index, state in enumerate(states)}
 
     def on_bundle(self, stored: Any, file: Any) -> Updates:
@@ -282,8 +281,7 @@ class CompareTab:
     def _draw(self, comparison: Comparison, owner: str, shown: Any, turn: Any, drawn: Any, curve: str) -> Updates:
         states = self._states(comparison, owner)
         running = any(state.state in RUNNING for state in states)
-        # the cores belong to the videos while any is made
-        scores = {} if running else self._scores(comparison, states)
+        scores = self._scores(comparison, states)
         pending = any(found is None for found in scores.values())
         now = [[_mark(state) for state in states], [index for index, found in scores.items() if found]]
         timer = gr.Timer(active=running or pending)
@@ -303,27 +301,11 @@ class CompareTab:
         return updates | {
             self.player: self._player(comparison, states, places, scores, curve),
             self.grid: compare_view.grid(comparison, states, places),
-            self.table: self._table(comparison, states, scores, pending),
+            self.table: (MEASURING if pending else "") + compare_numbers.tables(comparison, states, scores),
             self.figures: gr.Accordion(visible=ready > 0 and not running),
             self.blind: gr.Button(visible=ready > 1),
             self.open: gr.Button(visible=False),
         }
-
-    def _table(
-        self, comparison: Comparison, states: Sequence[CellState], scores: Mapping[int, Any], pending: bool
-    ) -> str:
-        labels, rows, clips = [], [], []
-        for index, found in scores.items():
-            for number, clip in enumerate(found or []):
-                several = f" · {number + 1}" if len(found) > 1 else ""
-                labels.append(states[index].member.label + several)
-                rows.append(states[index].member.row)
-                clips.append(clip)
-        waiting = '<p class="q-told" role="status">Measuring the clips …</p>' if pending else ""
-        if not clips:
-            return waiting
-        drawn = compare_numbers.table(labels, clips)
-        return waiting + drawn + compare_numbers.by_seed(comparison.rows, rows, clips)
 
     def _places(self, states: Sequence[CellState], shown: Any) -> list[int]:
         """Cells in the player, as many as it can hold."""

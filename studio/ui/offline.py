@@ -8,8 +8,9 @@ from html import escape
 from pathlib import Path
 
 from studio.compare import CellState, Comparison
+from studio.compare.numbers import ClipScores
 from studio.presets import Preset
-from studio.ui import player
+from studio.ui import compare_numbers, player
 from studio.ui.moments import facts
 
 STYLE = """
@@ -26,17 +27,30 @@ tr { border-bottom: 1px solid var(--q-line-colour); }
 footer { margin-top: 24px; font-size: 13px; color: var(--q-quiet); }
 """
 
+# Beside STYLE, which other pages use too.
+NUMBERS_STYLE = """
+.q-numbers { margin-bottom: 28px; overflow-x: auto; } .q-numbers caption { text-align: start; }
+.q-numbers small { display: block; color: var(--q-quiet); } .q-absent { margin-bottom: 28px; font-size: 13px; }
+"""
 
-def page(comparison: Comparison, states: Sequence[CellState], presets: Mapping[str, Preset]) -> str:
-    """HTML. Six clips to a player; a table of what made each of them."""
+
+def page(
+    comparison: Comparison, states: Sequence[CellState], presets: Mapping[str, Preset],
+    scores: Mapping[int, list[ClipScores] | None] | None = None,
+) -> str:  # fmt: skip
+    """HTML. Six clips to a player; their numbers, if there are any, and a table of what made each of them.
+
+    `scores` by a cell's place, of each of its clips.
+    """
     shown = [(state, path) for state in states for path in state.paths if path.is_file()]
     players = "".join(_player(group, presets) for group in _batched(shown, player.MOST_CLIPS))
+    numbers = compare_numbers.tables(comparison, states, scores or {})
     rows = "".join(_row(state) for state in states)
     title = escape(comparison.title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body><main><h1>{title}</h1>{players}"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}{NUMBERS_STYLE}</style></head><body><main><h1>{title}</h1>{players}{numbers}"
         f'<div class="wide"><table><thead><tr><th>Video</th><th>Settings</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></main><footer>AI-generated videos, compared with Quintet.</footer>"
         f"{player.head()}</body></html>"
