@@ -48,10 +48,11 @@ pocket: $(VENV)/installed-dev             ## train every pocket weight again, fr
 	$(SETTINGS) OMP_NUM_THREADS=1 $(BIN)/python -m models.pocket.recipes $(ARGS)
 
 $(VENV)/installed: requirements.txt constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "Quintet needs Python 3.11 or 3.12, this is %d.%d. Set PYTHON=/path/to/python3.11." % v[:2])'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "Quintet needs Python 3.11 or 3.12, this is %d.%d. Set PYTHON=/path/to/python3.11." % v[:2])'
+	@echo "The first time, the packages are installed into $(VENV): some minutes, with nothing to see."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt

@@ -31,6 +31,8 @@ from studio.settings import Parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     try:
+        if not (sys.argv[1:] if argv is None else argv):
+            _parser().print_help()
         arguments, rest = _parser().parse_known_args(argv)
         return arguments.run(arguments, rest)
     except (ValueError, StudioError) as error:

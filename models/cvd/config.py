@@ -14,33 +14,33 @@ MAX_VIEWS = 6
 class CvdRequest(Request):
     """What a person can ask of CVD."""
 
-    prompt: str = text("One scene; every view shows it", required=True)
+    prompt: str = text("One scene; every view shows it.", required=True)
     cameras: str = camera_path(
         "circle",
-        "One pattern for all views, or a path for each",
+        "One pattern for all views, or a path for each.",
         label="Camera paths", choices=(*VIEW_LAYOUTS, *FANS, "still"), each=tuple(PATHS), views="num_views",
     )  # fmt: skip
-    num_views: int = slider(2, 1, MAX_VIEWS, "Videos of the same scene; time grows with their number", label="Views")
-    strength: float = slider(1.0, 0.2, 2.0, "How far the named paths go", step=0.1, label="Camera movement")
-    num_inference_steps: int = slider(25, 1, 100, "More steps, finer detail, longer wait", label="Steps")
-    guidance_scale: float = slider(8.5, 1.0, 30.0, "How closely to follow the prompt", step=0.5, label="Guidance")
+    num_views: int = slider(2, 1, MAX_VIEWS, "Videos of the same scene; time grows with their number.", label="Views")
+    strength: float = slider(1.0, 0.2, 2.0, "How far the named paths go.", step=0.1, label="Camera movement")
+    num_inference_steps: int = slider(25, 1, 100, "More steps, finer detail, longer wait.", label="Steps")
+    guidance_scale: float = slider(8.5, 1.0, 30.0, "How closely to follow the prompt.", step=0.5, label="Guidance")
     seed: int = number(
-        42, "The same seed and settings give the same videos", minimum=0, maximum=2**32 - 1, label="Seed"
+        42, "The same seed and settings give the same videos.", minimum=0, maximum=2**32 - 1, label="Seed"
     )
-    synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl", label="Synchronised")
-    negative_prompt: str = text("What to keep out", required=False, advanced=True, label="Negative prompt")
+    synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl.", label="Synchronised")
+    negative_prompt: str = text("What to keep out.", required=False, advanced=True, label="Negative prompt")
     repeats: int = slider(
-        0, 0, 8, "Times each step is repeated with new noise; 0: as the authors for this number of views",
+        0, 0, 8, "Times each step is repeated with new noise; 0: as the authors for this number of views.",
         label="Repeats", advanced=True,
     )  # fmt: skip
     rounds: int = slider(
-        0, 0, 8, "Random pairings averaged in each step; 0: as the authors for this number of views",
+        0, 0, 8, "Random pairings averaged in each step; 0: as the authors for this number of views.",
         label="Pairings", advanced=True,
     )  # fmt: skip
-    num_frames: int = slider(16, 4, 32, "Frames of each video", label="Frames", advanced=True)
-    height: int = slider(256, 32, 512, "Pixels", step=32, label="Height", advanced=True)
-    width: int = slider(256, 32, 512, "Pixels", step=32, label="Width", advanced=True)
-    fps: int = slider(8, 1, 30, "Frames per second", label="Frames per second", advanced=True)
+    num_frames: int = slider(16, 4, 32, "Frames of each video.", label="Frames", advanced=True)
+    height: int = slider(256, 32, 512, "Pixels.", step=32, label="Height", advanced=True)
+    width: int = slider(256, 32, 512, "Pixels.", step=32, label="Width", advanced=True)
+    fps: int = slider(8, 1, 30, "Frames per second.", label="Frames per second", advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

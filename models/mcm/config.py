@@ -14,22 +14,22 @@ NETWORKS = {"animatediff": "diffusers:UNetMotionModel", "modelscope": "diffusers
 class McmRequest(Request):
     """What a person can ask of MCM."""
 
-    prompt: str = text("What happens in the video", required=True)
-    num_inference_steps: int = slider(4, 1, 8, "4 is what it was made for; 1 is a draft", label="Steps")
+    prompt: str = text("What happens in the video.", required=True)
+    num_inference_steps: int = slider(4, 1, 8, "4 is what it was made for; 1 is a draft.", label="Steps")
     seed: int = number(
-        42, "The same seed and settings give the same video", minimum=0, maximum=2**32 - 1, label="Seed"
+        42, "The same seed and settings give the same video.", minimum=0, maximum=2**32 - 1, label="Seed"
     )
-    teacher: bool = switch(False, "On: the many-step network that MCM was distilled from", label="Teacher")
-    teacher_steps: int = slider(25, 1, 100, "Steps of the teacher", label="Teacher's steps", advanced=True)
+    teacher: bool = switch(False, "On: the many-step network that MCM was distilled from.", label="Teacher")
+    teacher_steps: int = slider(25, 1, 100, "Steps of the teacher.", label="Teacher's steps", advanced=True)
     guidance_scale: float = slider(
-        7.5, 1.0, 20.0, "How closely the teacher follows the prompt; MCM has learnt it", step=0.5,
+        7.5, 1.0, 20.0, "How closely the teacher follows the prompt; MCM has learnt it.", step=0.5,
         label="Teacher's guidance", advanced=True,
     )  # fmt: skip
-    negative_prompt: str = text("What the teacher keeps out", label="Teacher's negative prompt", advanced=True)
-    num_frames: int = slider(16, 4, 32, "Frames of the video", label="Frames", advanced=True)
-    height: int = slider(256, 32, 768, "Pixels", step=32, label="Height", advanced=True)
-    width: int = slider(256, 32, 768, "Pixels", step=32, label="Width", advanced=True)
-    fps: int = slider(8, 1, 30, "Frames per second", label="Frames per second", advanced=True)
+    negative_prompt: str = text("What the teacher keeps out.", label="Teacher's negative prompt", advanced=True)
+    num_frames: int = slider(16, 4, 32, "Frames of the video.", label="Frames", advanced=True)
+    height: int = slider(256, 32, 768, "Pixels.", step=32, label="Height", advanced=True)
+    width: int = slider(256, 32, 768, "Pixels.", step=32, label="Width", advanced=True)
+    fps: int = slider(8, 1, 30, "Frames per second.", label="Frames per second", advanced=True)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     compare.add_argument("--columns", default="", metavar="FIELD=VALUES", help=vary)
     compare.add_argument("--no-metrics", action="store_true", help="do not measure the clips")
     compare.add_argument("--dry-run", action="store_true", help="say what would be made, make nothing")
-    compare.add_argument("--output", type=Path, required=True, metavar="OUT.zip")
+    compare.add_argument("--output", type=Path, metavar="OUT.zip")
     compare.set_defaults(run=run)
 
 
@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace, rest: list[str]) -> int:
     from studio.jobs import JobQueue
 
     settings, presets = load(["--executor", "inline", *rest])
-    if arguments.output.suffix.lower() != ".zip":
+    if arguments.output is None and not arguments.dry_run:
+        raise ValueError("There is no --output. Name the zip to write, for example --output both.zip.")
+    if arguments.output is not None and arguments.output.suffix.lower() != ".zip":
         raise ValueError(f"--output must end in .zip, got {arguments.output.name!r}.")
     with tempfile.TemporaryDirectory(prefix="quintet-compare-") as place:
         folder = Path(place)
@@ -115,7 +117,8 @@ def _make(
         asked = {state.member.label: asked_of(state, made.presets) for state in states}
         measured = {label: measure_files(clips) for label, clips in asked.items() if clips}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    page = offline.page(comparison, states, made.presets)
+    scores = {index: measured.get(state.member.label) for index, state in enumerate(states)}
+    page = offline.page(comparison, states, made.presets, scores)
     pictures = {name: path for name in ("person", "subject") if (path := getattr(arguments, name))}
     bundle.write(comparison, states, page, arguments.output, written(measured), pictures, settings.certificate_dir)
     _print_numbers(measured)

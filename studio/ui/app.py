@@ -54,11 +54,14 @@ def build_app(
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tabs(selected=next(iter(presets))) as tabs:
             compare = CompareTab(presets, jobs, history, visitor, own, certificates)
-            methods = {
-                key: MethodTab(preset, jobs, visitor, own, downloads, certificates) for key, preset in presets.items()
-            }
+            parts: dict[str, Any] = {"own": own, "downloads": downloads, "certificates": certificates}
+            drawn = partial(MethodTab, jobs=jobs, visitor=visitor, **parts)
+            first = {preset.method.name: key for key, preset in reversed([*presets.items()])}.values()
+            methods = {key: drawn(preset) for key, preset in presets.items() if key in first}
             past = GalleryTab(history, presets, visitor, keep_hours)
             inspect = InspectTab(certificates, visitor, own)
+            # what does not fit into the bar goes behind its last button
+            methods |= {key: drawn(preset) for key, preset in presets.items() if key not in first}
         past.connect(tabs, methods, compare)
         restorer = Restorer(tabs, methods, own)
         inspect.connect(restorer)

@@ -17,6 +17,11 @@ def button(action: str, id: str, label: str, sure: str = "") -> str:
     )
 
 
+def download(address: str, name: str, label: str) -> str:
+    """A link that saves the file."""
+    return f'<a class="q-small" href="{escape(address)}" download="{escape(name)}">{escape(label)}</a>'
+
+
 def thumbnail(video: str | None, poster: str | None = None) -> str:
     """The clip at rest; the script plays it under a pointer or with the focus."""
     if video is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -162,7 +162,8 @@ class GalleryTab:
 
     def _card(self, entry: Entry) -> str:
         preset = self.presets.get(entry.preset)
-        clip = file_url(entry.paths[0]) if entry.paths else None
+        files = [(path.name, address) for path in entry.paths if (address := file_url(path)) is not None]
+        clip = files[0][1] if files else None
         gone = "The file was moved or deleted." if entry.state == "finished" and clip is None else ""
         remark = " ".join(filter(None, (STATES.get(entry.state, ""), entry.message, entry.advice, gone)))
         buttons = ""
@@ -171,6 +172,7 @@ class GalleryTab:
             buttons += cards.button("seed", entry.id, "Use this seed") if "seed" in entry.request else ""
         if clip is not None:
             buttons += cards.button("compare", entry.id, "Send to compare")
+            buttons += _downloads(files)
         if entry.state != "running":
             buttons += cards.button("delete", entry.id, "Delete", sure="Delete for good")
         method = preset.method if preset else None
@@ -183,6 +185,14 @@ class GalleryTab:
             + (f'<p class="q-told">{escape(remark)}</p>' if remark else "")
             + f'<div class="q-actions">{buttons}</div></div></article>'
         )
+
+
+def _downloads(files: Sequence[tuple[str, str]]) -> str:
+    """A link for each of these names and addresses."""
+    return "".join(
+        cards.download(address, name, f"Download {number}" if len(files) > 1 else "Download")
+        for number, (name, address) in enumerate(files, 1)
+    )
 
 
 def kept_for(hours: float) -> str:

@@ -138,6 +138,12 @@ def test_a_dry_comparison_tells_each_cell_and_makes_nothing(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_a_dry_comparison_needs_no_place_to_write(capsys):
+    assert cli.main(["compare", "--prompt", "a square", "--dry-run"]) == 0
+    assert cli.main(["compare", "--prompt", "a square"]) == 2
+    assert "There is no --output" in capsys.readouterr().err
+
+
 def test_a_failed_cell_is_told_and_the_others_are_saved(tmp_path, capsys):
     output = tmp_path / "some.zip"
     words = ["compare", "--prompt", "a square", "--columns", "fault=none,error", "--no-metrics", "--output"]

@@ -69,6 +69,21 @@ def test_words_and_time_find_what_lies_far_back(gallery):
     assert drawn.count("<article") == 24
 
 
+def test_every_file_of_a_result_can_be_downloaded_and_none_that_is_gone(gallery, tmp_path, preset):
+    there = [tmp_path / f"view {number}.mp4" for number in (1, 2)]
+    for path in there:
+        path.write_bytes(b"a clip")
+    paths = (*there, tmp_path / "gone.mp4")
+    gallery.history.adopt(
+        Entry("both", OWNER, preset.key, "sketch", {"prompt": "x"}, time.time() + 9, "finished", paths)
+    )
+    drawn, _, _ = gallery.cards(OWNER, 1)
+    assert [f'download="{path.name}"' in drawn for path in paths] == [True, True, False]
+    gallery.history.remove("both", OWNER)
+    drawn, _, _ = gallery.cards(OWNER, 1)
+    assert drawn.count("download=") == 1 and ">Download<" in drawn
+
+
 def test_deleting_takes_the_files_of_the_results_folder_and_no_others(gallery, tmp_path, tmp_path_factory, preset):
     inside = tmp_path / "1.mp4"
     outside = tmp_path_factory.mktemp("elsewhere") / "mine.mp4"
