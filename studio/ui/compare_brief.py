@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,22 @@ from studio.compare import (
 from studio.compare.brief import roles
 from studio.events import request_values
 from studio.presets import Preset, shipped_pictures
-from studio.ui import cards, compare_view
+from studio.ui import cards, compare_view, stage
 from studio.ui.controls import check_uploads
 from studio.ui.media import cached, file_url
 from studio.ui.uploads import Picture
 
 SCRIPT = Path(__file__).with_name("compare.js").read_text(encoding="utf-8")
 PICTURES: tuple[Role, ...] = ("person", "subject")
-# What is ticked when the button is pressed counts, also while an earlier tick is still on its way.
-TICKED = """(visitor, chosen, ...rest) =>
-  [visitor, [...document.querySelectorAll(".q-matrix input:checked")].map((box) => box.value), ...rest]"""
+# What is ticked when the button is pressed counts, also while an earlier tick is still on its way. Where nothing is,
+# what was chosen and has become impossible: then the reason of that is told, not that nothing is chosen.
+TICKED = """(visitor, chosen, ...rest) => {
+  const boxes = [...document.querySelectorAll(".q-matrix input")];
+  const ticked = boxes.filter((box) => box.checked);
+  const greyed = boxes.filter((box) => box.disabled && (chosen ?? []).includes(box.value));
+  return [visitor, (ticked.length ? ticked : greyed).map((box) => box.value), ...rest];
+}"""
+LONGEST_SEED = 40  # digits; which seeds are too large, each method says
 AT_FIRST = 2  # ticked when the page opens, so that one press compares
 QUIET: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -141,14 +148,20 @@ class BriefForm:
     def drawn(self, chosen: Sequence[str], shown: Sequence[Any]) -> dict[Any, Any]:
         try:
             brief = self.brief(shown)
-        except ValueError as error:
-            return {self.cost: compare_view.told(str(error)), self.chosen: list(chosen)}
+        except ValueError as error:  # its reason alone: those of an earlier brief go
+            line, brief = compare_view.told(str(error)), self._without_faults(shown)
+            methods = self._matrix(brief, chosen)
+            return {self.cost: line, self.chosen: list(chosen), self.methods: methods, self.alert: ""}
         updates = {self.chosen: list(chosen), self.methods: self._matrix(brief, chosen), self.alert: ""}
         try:
             line = compare_view.plan_words(self.plan([list(chosen), *shown[1:]]))
         except ValueError as error:
             line = compare_view.told(str(error))
         return updates | {self.cost: line}
+
+    def refused(self, message: str) -> dict[Any, Any]:
+        """What pressing the button in vain shows: the reason, once."""
+        return {self.alert: stage.alert(message), self.cost: compare_view.told(" ")}
 
     def on_person(self, picture: str | None) -> Any:
         return gr.update(visible=self._is_own(picture))  # agreed once, for the whole visit
@@ -163,6 +176,7 @@ class BriefForm:
     def plan(self, shown: Sequence[Any]) -> Plan:
         """What pressing the button would make. ValueError says what is missing."""
         chosen, row_name, row_words, column_name, column_words, consent = shown[0], *shown[7:12]
+        brief = self.brief(shown)  # what is wrong with it comes before what is wrong with the ticks
         if self._is_own(shown[4]) and not consent:
             raise ValueError("A face of your own needs the tick below it: you have the right to use it.")
         ticked = [key for key in self.known if key in (chosen or [])]
@@ -171,7 +185,19 @@ class BriefForm:
         owners = [self.known[key] for key in ticked]
         rows = Axis(METHOD, tuple(ticked)) if row_name == METHOD else _axis(row_name, row_words or "", owners)
         columns = _axis(column_name, column_words or "", owners) if column_name else ONE
-        return make_plan(self.brief(shown), self.known, rows, columns, ticked[0], weights_here, self.costs)
+        return make_plan(brief, self.known, rows, columns, ticked[0], weights_here, self.costs)
+
+    def _without_faults(self, shown: Sequence[Any]) -> Brief:
+        """The brief as far as it can be used, for who could take it if the rest were right."""
+        _, prompt, negative, _, person, subject, *_ = shown
+        opening = self._opening()
+        return replace(
+            opening,
+            prompt=(prompt or "").strip() or opening.prompt,
+            negative_prompt=negative or "",
+            person=_path(person),
+            subject=_path(subject),
+        )
 
     def _opening(self) -> Brief:
         return Brief(str(getattr(self.start, "prompt", "")) or "a video")
@@ -233,8 +259,8 @@ def parse_seeds(words: str) -> tuple[int, ...]:
     """Whole numbers between commas. ValueError names the one that is none."""
     parts = [part for part in words.replace(",", " ").split() if part]
     for part in parts:
-        if not part.isdigit():
-            raise ValueError(f"{part!r} is not a seed. Seeds are whole numbers, for example 42.")
+        if not (part.isdecimal() and len(part) <= LONGEST_SEED):
+            raise ValueError(f"{part!r:.40} is not a seed. Seeds are whole numbers, for example 42.")
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 

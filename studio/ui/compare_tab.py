@@ -184,7 +184,7 @@ class CompareTab:
             try:
                 comparison = self.made.retry(comparison, owner, index)
             except (ValueError, StudioError) as error:
-                return {self.form.alert: _alert(str(error))}
+                return {self.form.alert: stage.alert(str(error))}
         elif action == "show":
             shown = self._toggled(comparison, owner, shown, index)
         return {self.shown: shown} | self._draw(comparison, owner, shown, turn, None, curve)
@@ -271,7 +271,7 @@ class CompareTab:
         try:
             comparison = self.made.start(self.form.plan(shown), owner)
         except (ValueError, StudioError) as error:
-            return {self.form.alert: _alert(str(error))}
+            return self.form.refused(str(error))
         return {self.visitor: owner} | self.form.drawn(shown[0], shown) | self.opened(comparison, owner)
 
     def _find(self, owner: str | None, id: str | None) -> Comparison | None:
@@ -358,7 +358,3 @@ def _mark(state: CellState) -> tuple[Any, ...]:
 
 def _empty() -> str:
     return f'<div class="q-screen q-blank">{NOTHING}</div>'
-
-
-def _alert(message: str) -> str:
-    return f'<p class="q-alert" role="alert">{escape(message)}</p>'

@@ -10,7 +10,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from studio.compare import METHOD
 from studio.metrics import Score
+from studio.presets import load_presets
 from studio.ui.compare_tab import CompareTab
 from studio.ui.own_pictures import OwnPictures
 from tests.unit.studio.test_compare_record import ME, Desk
@@ -36,11 +38,22 @@ def desk(settings, preset, tmp_path, monkeypatch):
     made.close()
 
 
+def tab_of(desk, *presets) -> CompareTab:
+    with gr.Blocks(), gr.Tabs():
+        own = OwnPictures(desk.jobs, presets)
+        return CompareTab({each.key: each for each in presets}, desk.jobs, desk.history, gr.BrowserState(), own)
+
+
 @pytest.fixture
 def tab(desk):
-    presets = {desk.preset.key: desk.preset}
-    with gr.Blocks(), gr.Tabs():
-        return CompareTab(presets, desk.jobs, desk.history, gr.BrowserState(), OwnPictures(desk.jobs, [desk.preset]))
+    return tab_of(desk, desk.preset)
+
+
+@pytest.fixture
+def whole(desk):
+    """A tab over two of the studio's methods: one takes words alone, one needs a person. Nothing is made."""
+    presets = load_presets()
+    return tab_of(desk, presets["repvideo/pocket"], presets["echovideo/pocket"])
 
 
 @pytest.fixture
@@ -79,3 +92,31 @@ def test_a_bundle_saved_while_clips_are_measured_says_what_it_lacks(tab, finishe
     said, archive = saved(tab, finished, tmp_path)
     assert told in said
     assert len(json.loads(archive.read("metrics.json"))) == known
+
+
+def asked(tab, **changes) -> list:
+    """What the form sends: a prompt and what is ticked at first, with some fields changed."""
+    form = tab.form
+    values = [form.chosen.value, "a square", "", "42", None, None, "", METHOD, "", "", "", False]
+    for name, value in changes.items():
+        values[form.inputs.index(getattr(form, name))] = value
+    return values
+
+
+def test_what_is_no_seed_is_told_once_and_no_reason_of_an_earlier_seed_stays(whole):
+    form = whole.form
+    too_large = form.on_change(*asked(whole, seeds="9" * 14))
+    assert "9" * 14 in too_large[form.methods]
+    no_seed = form.on_change(*asked(whole, seeds="abc"))
+    assert "&#x27;abc&#x27; is not a seed" in no_seed[form.cost]
+    assert "9" * 14 not in no_seed[form.methods] and no_seed[form.methods].count(" checked") == 2
+    pressed = whole.on_run(ME, *asked(whole, seeds="abc", chosen=[]))
+    assert "&#x27;abc&#x27; is not a seed" in pressed[form.alert]
+    assert "seed" not in pressed[form.cost]
+
+
+def test_methods_that_a_brief_made_impossible_are_answered_with_the_reason(whole):
+    pressed = whole.on_run(ME, *asked(whole, seeds="9" * 14))
+    assert "None of these videos can be made." in pressed[whole.form.alert]
+    assert "9" * 14 in pressed[whole.form.alert]
+    assert whole.made.newest(ME) == []
