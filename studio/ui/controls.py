@@ -23,16 +23,16 @@ from studio.ui.media import cached, is_upload
 from studio.ui.uploads import Picture
 
 
-def draw_field(name: str, info: FieldInfo, value: Any, whole: bool) -> Any:
-    """One component. `whole` numbers are shown without decimals."""
+def draw_field(name: str, info: FieldInfo, value: Any) -> Any:
+    """One component."""
     label = label_of(name, info)
     classes = [f"q-field-{name}"]
     if info.kind == "text":
         # No maxlength: a longer paste is answered with a sentence instead of being cut in silence.
         return gr.Textbox(value, label=label, info=info.help, lines=info.lines, max_lines=8, elem_classes=classes)
     if info.kind == "number":
-        precision = 0 if whole else None
-        return gr.Number(value, label=label, info=info.help, precision=precision, elem_classes=classes)
+        # No precision: 1.5 for a whole number is answered with a sentence instead of being rounded in silence.
+        return gr.Number(value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "slider":
         low, high = info.minimum or 0, info.maximum or 0
         return gr.Slider(low, high, value, step=info.step, label=label, info=info.help, elem_classes=classes)
@@ -84,7 +84,7 @@ class Form:
     def draw(self, *names: str) -> None:
         for name in names:
             value = getattr(self.start, name)
-            component = draw_field(name, self.fields[name], value, self._is_whole(name))
+            component = draw_field(name, self.fields[name], value)
             if name in self.chosen or (self.fields[name].kind == "choice" and len(self.fields[name].choices) == 1):
                 component.visible = "hidden"  # filled by a click on a picture, or nothing to choose
             self.components[name] = component
@@ -106,6 +106,8 @@ class Form:
                 raise ValueError(
                     f"{label_of(name, info)} is empty. Type a number, for example {getattr(self.start, name)}."
                 )
+            if info.kind in ("number", "slider") and isinstance(value, float) and self._is_whole(name):
+                raise ValueError(f"{label_of(name, info)} must be a whole number, got {value:g}.")
             if info.kind == "camera_path":
                 check_uploads(str(value))
         return request_from(self.method.request, values)
