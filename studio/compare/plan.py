@@ -71,11 +71,16 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """All cells, one after another; unknown as soon as one of them is."""
+        """All cells that are known, one after another; see `unknown`."""
         costs = [cell.cost for cell in self.possible]
         seconds = [cost.seconds for cost in costs if cost.seconds is not None]
         memory = [cost.memory_mb for cost in costs if cost.memory_mb is not None]
-        return Cost(sum(seconds) if len(seconds) == len(costs) else None, max(memory, default=None))
+        return Cost(sum(seconds) if seconds else None, max(memory, default=None))
+
+    @property
+    def unknown(self) -> int:
+        """Cells of which nobody knows yet how long they take."""
+        return sum(cell.cost.seconds is None for cell in self.possible)
 
 
 def make_plan(

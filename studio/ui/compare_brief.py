@@ -139,6 +139,12 @@ class BriefForm:
         """Redraw who can take the brief and what the plan costs."""
         return self.drawn(shown[0] or [], shown)
 
+    def on_learned(self, *shown: Any) -> dict[Any, Any]:
+        """Videos were made, so more is known of what others cost; what was said meanwhile stays."""
+        updates = self.on_change(*shown)
+        updates.pop(self.alert, None)
+        return updates
+
     def ticked(self, chosen: Sequence[str], shown: Sequence[Any]) -> dict[Any, Any]:
         """After a tick: the cost; the list itself shows the tick already."""
         updates = self.drawn(chosen, shown)

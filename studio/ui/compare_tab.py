@@ -38,7 +38,6 @@ Updates = dict[Any, Any]
 FIRST_CURVE = next(iter(CURVES))
 OFFERED = CURVES | {METRICS[name].title: name for name in ("cross_view", "camera")}  # the last for clips with cameras
 MEASURING = '<p class="q-told" role="status">Measuring the clips …</p>'
-NOTHING = stage.words("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
 
 
 class CompareTab:
@@ -65,9 +64,10 @@ class CompareTab:
         self.shown = gr.State(None)  # places of the cells in the player; None takes the first that are ready
         self.round = gr.State(None)
         self.drawn = gr.State(None)  # what was on the page at the last look, so that nothing is sent twice
+        self.learned = gr.State([])  # jobs of a comparison that is over: the next will cost about as much
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         self.recorded.draw_bar()
-        self.player = gr.HTML(_empty(), apply_default_css=False)
+        self.player = gr.HTML(compare_view.blank(()), apply_default_css=False)
         with gr.Row(visible=False, elem_classes="q-votes") as self.ballot:
             self.choices = [gr.Button(words, size="sm") for words in compare_blind.CHOICES]
         self.reveal = gr.HTML("", apply_default_css=False)
@@ -85,8 +85,8 @@ class CompareTab:
     def outputs(self) -> list[Any]:
         """Everything a handler of this tab may change."""
         return [
-            self.visitor, self.comparison, self.shown, self.round, self.drawn, self.timer, self.player, self.ballot,
-            self.reveal, self.blind, self.open, self.grid, self.figures, self.table, self.bundle.said,
+            self.visitor, self.comparison, self.shown, self.round, self.drawn, self.learned, self.timer, self.player,
+            self.ballot, self.reveal, self.blind, self.open, self.grid, self.figures, self.table, self.bundle.said,
             self.recorded.bar, self.recorded.told,
             self.form.run, self.form.stop, *self.form.outputs,
         ]  # fmt: skip
@@ -101,6 +101,8 @@ class CompareTab:
         self.form.run.click(None, None, None, js=TO_RESULT)
         self.form.methods.click(self.on_methods, [self.visitor, *self.form.inputs], self.outputs, **QUIET)
         self.form.stop.click(self.on_stop, held[:2], None, **QUIET)
+        learned = [part for part in self.form.outputs if part is not self.form.alert]
+        self.learned.change(self.form.on_learned, self.form.inputs, learned, **QUIET)
         self.timer.tick(self.on_tick, held, self.outputs, **QUIET)
         self.grid.click(self.on_cell, held, self.outputs, **QUIET)
         self.curve.change(self.on_curve, held, self.outputs, **QUIET)
@@ -292,6 +294,7 @@ class CompareTab:
             self.timer: timer,
             self.form.run: gr.Button(interactive=not running),
             self.form.stop: gr.Button(interactive=running),
+            self.learned: [] if running else [s.member.job for s in states if s.state == "finished" and s.member.job],
             **self.recorded.shown(comparison if turn is None else None),
         }
         if turn is not None:  # a blind round stays closed while other cells go on
@@ -342,7 +345,7 @@ class CompareTab:
             labels += [" · ".join(filter(None, (state.member.label, name))) for name in names]
             lines += [line] * len(state.paths)
         if not paths:
-            return _empty()
+            return compare_view.blank(states)
         measured = [clip for place in places for clip in scores.get(place) or []]
         drawn = compare_numbers.curves(measured, [OFFERED[curve]]) if len(measured) == len(paths) else ()
         options = player.Options(facts=tuple(lines), curves=drawn, name=f"Comparison: {comparison.title}")
@@ -354,7 +357,3 @@ def _mark(state: CellState) -> tuple[Any, ...]:
     event = state.event
     told = (event.stage, event.index, bool(event.preview)) if isinstance(event, Progress) else repr(event)
     return state.state, state.member.job, told
-
-
-def _empty() -> str:
-    return f'<div class="q-screen q-blank">{NOTHING}</div>'

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 from studio.compare import CellState, Comparison, Cost, Fit, Plan
+from studio.compare.record import State
 from studio.events import Loading, Progress, Waiting
-from studio.ui import cards
+from studio.ui import cards, stage
 from studio.ui.media import data_uri, file_url
 from studio.ui.moments import time_left
 
 GIGABYTE_MB = 1000
+OVER: Mapping[State, str] = {"stopped": "stopped", "failed": "failed", "impossible": "not possible"}
 
 
 def matrix(found: Mapping[str, Fit], costs: Mapping[str, Cost], chosen: Collection[str]) -> str:
@@ -62,7 +65,7 @@ def _absent(away: Sequence[Fit]) -> str:
 def plan_words(plan: Plan) -> str:
     """What pressing the button will take."""
     count, refused = len(plan.possible), len(plan.cells) - len(plan.possible)
-    parts = [f"{count} video{'' if count == 1 else 's'}", cost_words(plan.cost) if count else ""]
+    parts = [f"{count} video{'' if count == 1 else 's'}", cost_words(plan.cost, plan.unknown) if count else ""]
     parts.append(f"{refused} cannot be made" if refused else "")
     why = next((cell.reason for cell in plan.cells if cell.reason), "")
     return told(" · ".join(filter(None, parts)), why if refused else "")
@@ -73,14 +76,15 @@ def told(line: str, aside: str = "") -> str:
     return f'<p class="q-plan">{escape(line)}{more}</p>'
 
 
-def cost_words(cost: Cost) -> str:
-    """Seconds and memory; says so where nothing alike was made yet."""
+def cost_words(cost: Cost, unknown: int = 0) -> str:
+    """Seconds and memory; says so where nothing alike was made yet. `unknown`: videos that `cost` leaves out."""
     if cost.seconds is None:
         return "time not known yet"
     seconds = f"{cost.seconds:.1f} s" if cost.seconds < 10 else f"{cost.seconds:.0f} s"
     if cost.seconds >= 100:
         seconds = f"{cost.seconds / 60:.0f} min"
-    return "about " + " · ".join(filter(None, (seconds, memory_words(cost.memory_mb))))
+    seconds = f"at least {seconds}, {unknown} not known yet" if unknown else f"about {seconds}"
+    return " · ".join(filter(None, (seconds, memory_words(cost.memory_mb))))
 
 
 def memory_words(megabytes: int | None) -> str:
@@ -104,14 +108,35 @@ def grid(comparison: Comparison, states: Sequence[CellState], shown: Collection[
         side = "" if lying else f'<th scope="row">{escape(label)}</th>'
         cells = "".join(f"<td>{placed.get((row, column), '')}</td>" for column in range(len(across)))
         rows.append(f"<tr>{side}{cells}</tr>")
-    done = sum(state.state == "finished" for state in states)
-    over = sum(state.state not in ("waiting", "running") for state in states)
-    said = f"{done} of {len(states)} videos ready" + (", all done" if over == len(states) else "")
     return (
         f'<div class="q-grid" tabindex="0" role="region" aria-label="All videos"><table><thead><tr>{corner}{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="q-said" role="status" aria-live="polite">{said}</p>'
+        f'<p class="q-said" role="status" aria-live="polite">{escape(standing(states))}</p>'
     )
+
+
+def standing(states: Sequence[CellState]) -> str:
+    """How many videos are ready, and what became of those that are over without one."""
+    counts = Counter(state.state for state in states)
+    parts = [f"{counts['finished']} of {len(states)} videos ready"]
+    parts += [f"{counts[state]} {words}" for state, words in OVER.items() if counts[state]]
+    return ", ".join(parts) + (", all done" if counts["finished"] == len(states) else "")
+
+
+def blank(states: Sequence[CellState]) -> str:
+    """What stands where the player would be while it holds no video."""
+    found = {state.state for state in states}
+    if not found:
+        lines = ("Nothing to compare yet", "Press Compare. Every video appears here as soon as it is made.")
+    elif "finished" in found:
+        lines = ("No video is in the player", "Press In player below one.")
+    elif "running" in found:
+        lines = ("The first video is being made", "Every video appears here as soon as it is made.")
+    elif "waiting" in found:
+        lines = ("The first video waits its turn", "Every video appears here as soon as it is made.")
+    else:
+        lines = ("No video was made", standing(states) + ".")
+    return f'<div class="q-screen q-blank">{stage.words(*lines)}</div>'
 
 
 def _cell(index: int, state: CellState, shown: bool) -> str:

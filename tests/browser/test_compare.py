@@ -74,8 +74,6 @@ def test_the_plan_tells_the_cost_once_there_is_experience(page):
     compare = Compare(page)
     compare.run.click()
     compare.finished(2)
-    open_tab(page, "Sketch")
-    compare = Compare(page)
     compare.plan.get_by_text(re.compile(r"2 videos · about [\d.]+ s · [\d.]+ GB")).wait_for()
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
-from studio.compare import METHOD
+from studio.compare import METHOD, variants
+from studio.events import Progress
 from studio.metrics import Score
-from studio.presets import load_presets
-from studio.ui.compare_tab import CompareTab
+from studio.presets import load_presets, request_with
+from studio.ui import compare_view
+from studio.ui.compare_tab import FIRST_CURVE, CompareTab
 from studio.ui.own_pictures import OwnPictures
 from tests.unit.studio.test_compare_record import ME, Desk
 
@@ -120,3 +123,41 @@ def test_methods_that_a_brief_made_impossible_are_answered_with_the_reason(whole
     assert "None of these videos can be made." in pressed[whole.form.alert]
     assert "9" * 14 in pressed[whole.form.alert]
     assert whole.made.newest(ME) == []
+
+
+def drawn(tab, comparison) -> dict:
+    """What the page is told when it looks."""
+    return tab.on_tick(ME, comparison.id, None, None, None, FIRST_CURVE)
+
+
+def test_while_videos_are_made_and_after_all_are_stopped_the_page_says_how_they_stand(tab, desk, tmp_path):
+    held = {"hold_at_step": 1, "release_file": str(tmp_path / "release")}
+    desk.known = variants([replace(desk.preset, request=request_with(desk.preset.request, held))])
+    comparison = desk.made.start(desk.plan(), ME)
+    job = desk.jobs.get(comparison.members[0].job, ME)
+    assert job and next(event for event in job.events() if isinstance(event, Progress))
+    assert "The first video is being made" in drawn(tab, comparison)[tab.player]
+    desk.made.stop(comparison, ME)
+    desk.wait(comparison)
+    over = drawn(tab, comparison)
+    for part in (tab.grid, tab.player):
+        assert "0 of 2 videos ready, 2 stopped" in over[part]
+        assert "all done" not in over[part] and "Nothing to compare" not in over[part]
+    assert over[tab.learned] == []
+
+
+def test_once_videos_are_made_the_costs_are_told_without_a_reload(tab, finished):
+    tab.numbers = Measured(2)
+    form, after = tab.form, drawn(tab, finished)
+    assert after[tab.learned] == [member.job for member in finished.members]
+    updates = form.on_learned(*asked(tab))
+    assert "2 videos · about" in updates[form.cost]
+    assert "not known yet" not in updates[form.methods] and form.alert not in updates
+
+
+def test_what_is_known_of_the_cost_is_told_though_something_is_not(desk):
+    desk.wait(desk.made.start(desk.plan("on", "trail"), ME))
+    plan = desk.plan()
+    assert [cell.cost.seconds is None for cell in plan.cells] == [False, True]
+    assert plan.cost.seconds == plan.cells[0].cost.seconds
+    assert re.search(r"2 videos · at least [\d.]+ s, 1 not known yet", compare_view.plan_words(plan))
