@@ -12,7 +12,9 @@ from studio.presets import Preset, request_with
 
 Role = Literal["prompt", "negative_prompt", "seed", "person", "subject", "cameras"]
 SAME_NAME: tuple[Role, ...] = ("prompt", "negative_prompt", "seed")
+PICTURES: tuple[Role, ...] = ("person", "subject")
 PERSON_FIELDS = ("face", "person")  # any other picture is a subject's
+PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")  # of a PNG, a JPEG and a BMP
 WORDS: Mapping[Role, str] = {
     "prompt": "text",
     "negative_prompt": "a negative prompt",
@@ -72,12 +74,27 @@ def roles(request: type[Request]) -> dict[Role, str]:
     return found
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file starts as a picture does; a file that is gone is told elsewhere. Nothing is decoded here."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start.startswith(PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
+
+
 def request_of(preset: Preset, brief: Brief, changes: Mapping[str, Any]) -> Request:
     """The preset's request with the brief in it and `changes` over both. ValueError names what does not fit."""
     fields = roles(preset.method.request)
     values = {fields[role]: value for role, value in brief.given().items() if role in fields}
-    pictures: tuple[Role, ...] = ("person", "subject")
-    for role in pictures:  # the preset's own picture would answer another question than the brief's
-        if role in fields and fields[role] not in values:
+    for role in PICTURES:
+        if role not in fields:
+            continue
+        given = getattr(brief, role)
+        if given is None:  # the preset's own picture would answer another question than the brief's
             values[fields[role]] = None
+        elif not is_picture(given):
+            raise ValueError(
+                f"The file of the {role} is not a picture that can be read. Use a PNG, JPEG or WebP file."
+            )
     return request_with(preset.request, values | dict(preset.method.compared) | dict(changes))

@@ -28,7 +28,7 @@ from studio.compare import (
     variants,
     weights_here,
 )
-from studio.compare.brief import roles
+from studio.compare.brief import PICTURES, is_picture, roles
 from studio.events import request_values
 from studio.presets import Preset, shipped_pictures
 from studio.ui import cards, compare_view, stage
@@ -37,7 +37,6 @@ from studio.ui.media import cached, file_url
 from studio.ui.uploads import Picture
 
 SCRIPT = Path(__file__).with_name("compare.js").read_text(encoding="utf-8")
-PICTURES: tuple[Role, ...] = ("person", "subject")
 # What is ticked when the button is pressed counts, also while an earlier tick is still on its way. Where nothing is,
 # what was chosen and has become impossible: then the reason of that is told, not that nothing is chosen.
 TICKED = """(visitor, chosen, ...rest) => {
@@ -183,9 +182,10 @@ class BriefForm:
         """What pressing the button would make. ValueError says what is missing."""
         chosen, row_name, row_words, column_name, column_words, consent = shown[0], *shown[7:12]
         brief = self.brief(shown)  # what is wrong with it comes before what is wrong with the ticks
-        if self._is_own(shown[4]) and not consent:
-            raise ValueError("A face of your own needs the tick below it: you have the right to use it.")
         ticked = [key for key in self.known if key in (chosen or [])]
+        used = any("person" in roles(self.known[key].preset.method.request) for key in ticked)
+        if used and self._is_own(shown[4]) and not consent:
+            raise ValueError("A face of your own needs the tick below it: you have the right to use it.")
         if not ticked:
             raise ValueError("Nothing is chosen. Tick at least one method.")
         owners = [self.known[key] for key in ticked]
@@ -244,8 +244,8 @@ class BriefForm:
         return next((info.consent for info in infos if info.consent), "I have the right to use this face.")
 
     def _is_own(self, picture: str | None) -> bool:
-        """Not one of the studio's own pictures."""
-        if not picture or not Path(picture).is_file():
+        """A picture, and not one of the studio's own."""
+        if not picture or not Path(picture).is_file() or not is_picture(Path(picture)):
             return False
         content = Path(picture).read_bytes()
         return all(path.read_bytes() != content for path in self.shelves["person"])

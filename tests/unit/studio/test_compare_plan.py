@@ -56,7 +56,7 @@ def preset_of(request: type[Request], name: str, values: dict[str, Any], ideas: 
 @pytest.fixture
 def face(tmp_path: Path) -> Path:
     path = tmp_path / "face.png"
-    path.write_bytes(b"a picture")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n and more")
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from studio.compare import METHOD, variants
 from studio.events import Progress
@@ -161,3 +162,25 @@ def test_what_is_known_of_the_cost_is_told_though_something_is_not(desk):
     assert [cell.cost.seconds is None for cell in plan.cells] == [False, True]
     assert plan.cost.seconds == plan.cells[0].cost.seconds
     assert re.search(r"2 videos · at least [\d.]+ s, 1 not known yet", compare_view.plan_words(plan))
+
+
+def test_a_file_that_is_no_picture_is_told_before_consent_and_stops_only_who_would_take_it(whole, tmp_path):
+    form, text = whole.form, tmp_path / "me.png"
+    text.write_text("not a picture")
+    updates = form.on_change(*asked(whole, person=str(text)))
+    assert updates[form.methods].count("The file of the person is not a picture") == 1
+    assert 'value="repvideo/pocket" checked' in updates[form.methods]
+    assert not form.on_person(str(text))["visible"]
+    both = asked(whole, person=str(text), chosen=["repvideo/pocket", "echovideo/pocket"])
+    assert [bool(cell.request) for cell in form.plan(both).cells] == [True, False]
+    pressed = whole.on_run(ME, *asked(whole, person=str(text), chosen=["echovideo/pocket"]))
+    assert "The file of the person is not a picture" in pressed[form.alert]
+
+
+def test_a_face_of_one_s_own_needs_consent_for_methods_that_use_it_and_no_others(whole, tmp_path):
+    face = tmp_path / "me.png"
+    Image.new("RGB", (64, 64)).save(face)
+    words_alone = asked(whole, person=str(face), chosen=["repvideo/pocket"])
+    assert len(whole.form.plan(words_alone).possible) == 1
+    with pytest.raises(ValueError, match="needs the tick below it"):
+        whole.form.plan(asked(whole, person=str(face), chosen=["repvideo/pocket", "echovideo/pocket"]))
