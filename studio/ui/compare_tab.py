@@ -349,7 +349,8 @@ class CompareTab:
         measured = [clip for place in places for clip in scores.get(place) or []]
         drawn = compare_numbers.curves(measured, [OFFERED[curve]]) if len(measured) == len(paths) else ()
         options = player.Options(facts=tuple(lines), curves=drawn, name=f"Comparison: {comparison.title}")
-        return f'<p class="q-prompt">{escape(comparison.title)}</p>' + player.draw(paths, labels, options)
+        heading = f'{self.recorded.given(comparison)}<p class="q-prompt">{escape(comparison.title)}</p>'
+        return f'<div class="q-given">{heading}</div>' + player.draw(paths, labels, options)
 
 
 def _mark(state: CellState) -> tuple[Any, ...]:

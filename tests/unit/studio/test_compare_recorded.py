@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from studio.events import JobSpec
 from studio.history import History
 from studio.metrics.score import Score
 from studio.outputs import save
+from studio.presets import load_presets
 from studio.ui.compare_brief import BriefForm
 from studio.ui.compare_recorded import RecordedBox
 
@@ -99,3 +103,15 @@ def test_without_an_atlas_with_a_damaged_one_or_without_its_method_there_is_none
     assert drawn(atlas)[0].first.id == "sketch-4"
     (atlas / INDEX).write_text("[", encoding="utf-8")
     assert drawn(atlas)[0].first is None
+
+
+def test_the_picture_of_a_recording_stands_beside_its_prompt(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    box = RecordedBox(load_presets())
+    with_face, words_alone = box.get("echovideo-1-seed7"), box.get("repvideo-1-seed7")
+    assert with_face and words_alone
+    shown = box.given(with_face.comparison)
+    assert shown.count("<img") == 1 and 'alt="Person"' in shown
+    (address,) = re.findall(r'src="gradio_api/file=([^"]+)"', shown)
+    assert Path(address).read_bytes() == with_face.brief.person.read_bytes()
+    assert box.given(words_alone.comparison) == ""
