@@ -157,10 +157,10 @@ def shipped_pictures(preset: Preset, name: str) -> tuple[Path, ...]:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """A hint: the nearest known name, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+    """A hint: the nearest known name, or those with the word in it, or all."""
+    known, word = list(known), str(name)
+    near = difflib.get_close_matches(word, known, n=1) or [one for one in known if len(word) > 2 and word in one]
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(known)}."
 
 
 def _find_method(name: object, packages: Sequence[str], file: Path) -> Method:

@@ -27,7 +27,7 @@ class CvdRequest(Request):
     seed: int = number(
         42, "The same seed and settings give the same videos.", minimum=0, maximum=2**32 - 1, label="Seed"
     )
-    synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl.", label="Synchronised")
+    synchronized: bool = switch(True, "Off: every view on its own, as CameraCtrl.", label="Synchronisation")
     negative_prompt: str = text("What to keep out.", required=False, advanced=True, label="Negative prompt")
     repeats: int = slider(
         0, 0, 8, "Times each step is repeated with new noise; 0: as the authors for this number of views.",

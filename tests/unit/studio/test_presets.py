@@ -49,6 +49,7 @@ def test_an_example_may_have_a_video_or_several_views(tmp_path):
     ("text", "words"),
     [
         (GOOD + "reqest: {}\n", ["pocket.yaml", "'reqest'", "Did you mean 'request'?"]),
+        (GOOD + "examples: [{request: {steps: 4}}]\n", ["'steps'", "Did you mean 'num_inference_steps'?"]),
         (GOOD.replace("prompt:", "promt:"), ["pocket.yaml", "request", "'promt'", "Did you mean 'prompt'?"]),
         (GOOD + "weights: {transformer: x}\n", ["pocket.yaml", "weights", "'transformer'"]),
         (GOOD + "weights: {longest: 4}\n", ["pocket.yaml: request", "at most 4 with these weights, got 8"]),
