@@ -30,7 +30,8 @@ footer { margin-top: 24px; font-size: 13px; color: var(--q-quiet); }
 # Beside STYLE, which other pages use too.
 NUMBERS_STYLE = """
 .q-numbers { margin-bottom: 28px; overflow-x: auto; } .q-numbers caption { text-align: start; }
-.q-numbers small { display: block; color: var(--q-quiet); } .q-absent { margin-bottom: 28px; font-size: 13px; }
+.q-numbers small { display: block; font-weight: 400; color: var(--q-quiet); }
+.q-absent { margin-bottom: 28px; font-size: 13px; }
 """
 
 

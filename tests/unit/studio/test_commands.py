@@ -123,7 +123,7 @@ def test_a_comparison_is_saved_as_a_bundle_with_its_numbers(tmp_path, capsys):
     assert [member["request"]["seed"] for member in manifest["members"]] == [3, 4, 3, 4]
     assert all(member["state"] == "finished" and member["clips"] for member in manifest["members"])
     assert {scores[0]["flicker"]["value"] is not None for scores in numbers.values()} == {True}
-    assert "<h1>a square</h1>" in page
+    assert "<h1>a square</h1>" in page and "Flicker<small>" in page and "Mean over seeds" in page
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == str(output) and "Flicker" in said
     assert not (tmp_path / "outputs").exists(), "the studio's own folder is left alone"
