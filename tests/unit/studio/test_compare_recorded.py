@@ -109,7 +109,7 @@ def test_the_picture_of_a_recording_stands_beside_its_prompt(tmp_path, monkeypat
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     box = RecordedBox(load_presets())
     with_face, words_alone = box.get("echovideo-1-seed7"), box.get("repvideo-1-seed7")
-    assert with_face and words_alone
+    assert with_face and with_face.brief.person and words_alone
     shown = box.given(with_face.comparison)
     assert shown.count("<img") == 1 and 'alt="Person"' in shown
     (address,) = re.findall(r'src="gradio_api/file=([^"]+)"', shown)
