@@ -129,7 +129,7 @@ class SynchronizationTrainer:
         return total
 
     def loss(self, pair: Pair, text: Tensor, empty_text: Tensor, *, synchronized: bool = True) -> Float[Tensor, ""]:
-        """Mean squared error of the prediction where the scene is visible, most views at a timestep of their own.
+        """Mean squared error of the prediction where the scene is visible, the views at a timestep each or at one.
 
         `synchronized` False measures the views each on its own, for comparison.
         """
