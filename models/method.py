@@ -29,7 +29,7 @@ class FieldInfo:
     minimum: Number | None = None
     maximum: Number | None = None
     step: Number | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()  # words; of a number, the few values that the weights know
     lines: int = 1
     max_length: int | None = None
     required: bool = False
@@ -371,7 +371,7 @@ class Method:
     terms: tuple[Terms, ...] = ()  # of the full weights
     conversions: tuple[Conversion, ...] = ()
     inspector: Callable[[Any], Recipe] | None = None  # (weights): an `Inspector` in place of the pipeline
-    choices: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None  # (weights): the choices these weights leave
+    choices: Callable[[Any], Mapping[str, tuple[Any, ...]]] | None = None  # (weights): what they leave to choose from
     compared: Mapping[str, Any] = field(default_factory=dict)  # merged over requests that are compared
     lineups: tuple[Lineup, ...] = ()
     cameras: Callable[[Any], tuple[tuple[Camera, ...], ...]] | None = None  # (request): of every view and frame

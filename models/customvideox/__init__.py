@@ -1,6 +1,6 @@
 """CustomVideoX: text to video around any subject, from one picture of it."""
 
-from models.customvideox.config import CustomVideoXRequest, Weights, check, inspector, recipe
+from models.customvideox.config import CustomVideoXRequest, Weights, check, choices, inspector, recipe
 from models.customvideox.downloads import TERMS
 from models.method import Ablation, Method
 
@@ -14,6 +14,7 @@ METHOD = Method(
     weights=Weights,
     recipe=recipe,
     check=check,
+    choices=choices,
     inspector=inspector,
     terms=TERMS,
     compared={"show_attention": False},

@@ -137,6 +137,11 @@ def check(weights: Weights, request: CustomVideoXRequest) -> None:
     check_frames(request.num_frames, tuple(weights.frames))
 
 
+def choices(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """The lengths these weights make."""
+    return {"num_frames": tuple(weights.frames)}
+
+
 def recipe(weights: Weights) -> Recipe:
     """The parts of a CustomVideoX pipeline. The LoRA is read by the pipeline: without it words alone still work."""
     transformer = "models.customvideox.transformer:CustomVideoXTransformer3DModel"

@@ -1,6 +1,6 @@
 """CVD: one scene filmed by several cameras at once, the views kept alike by attention along epipolar lines."""
 
-from models.cvd.config import CvdRequest, CvdWeights, recipe, request_cameras
+from models.cvd.config import CvdRequest, CvdWeights, check, recipe, request_cameras
 from models.cvd.downloads import CONVERSIONS, TERMS
 from models.method import Ablation, Method
 
@@ -12,6 +12,7 @@ METHOD = Method(
     request=CvdRequest,
     weights=CvdWeights,
     recipe=recipe,
+    check=check,
     cameras=request_cameras,
     terms=TERMS,
     conversions=CONVERSIONS,

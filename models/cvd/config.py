@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.common.animatediff.sizes import Config, check_length, check_size, saved_config
 from models.common.cameras import FANS, PATHS, VIEW_LAYOUTS
 from models.method import Camera, Component, Recipe, Request, camera_path, number, slider, switch, text
 
@@ -75,6 +76,19 @@ class CvdWeights:
     tokenizer: str
     scheduler: str
     base: str = ""
+
+
+def check(weights: CvdWeights, request: CvdRequest) -> None:
+    """ValueError for what these weights cannot make, as far as it is known before they are loaded."""
+    unet, vae, poses = map(saved_config, (weights.unet, weights.vae, weights.pose_encoder))
+    if unet and vae and poses:
+        check_networks(request, unet, vae, poses)
+
+
+def check_networks(request: CvdRequest, unet: Config, vae: Config, pose_encoder: Config) -> None:
+    """ValueError for a size or a length that these networks do not make."""
+    check_size(unet, vae, request.height, request.width)
+    check_length(request.num_frames, pose_encoder["max_frames"], unet["motion_max_seq_length"])
 
 
 def recipe(weights: CvdWeights) -> Recipe:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.common.animatediff.frames import check_size, decode_frames, draw_latents, preview
+from models.common.animatediff.frames import decode_frames, draw_latents, preview
 from models.common.animatediff.prompts import encode_prompts
 from models.common.animatediff.schedule import NOISE_LEVELS
 from models.cvd.cameras import ViewCameras, view_cameras
-from models.cvd.config import CvdRequest
+from models.cvd.config import CvdRequest, check_networks
 from models.cvd.epipolar_attention import EpipolarBias, random_slopes
 from models.cvd.sampler import GeneratorDraws, Schedule, ViewDenoiser
 from models.method import Clip, OnStep, Step
@@ -35,7 +35,7 @@ class CvdPipeline:
 
     @torch.inference_mode()
     def __call__(self, request: CvdRequest, on_step: OnStep) -> list[Clip]:
-        self.check(request)
+        check_networks(request, self.unet.config, self.vae.config, self.pose_encoder.config)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         size = (request.height, request.width)
         cameras = view_cameras(
@@ -57,13 +57,6 @@ class CvdPipeline:
             Clip(video, request.fps, f"view {index}", own)
             for index, (video, own) in enumerate(zip(videos, described, strict=True), 1)
         ]
-
-    def check(self, request: CvdRequest) -> None:
-        """ValueError for what these weights cannot do."""
-        check_size(self.unet, self.vae, request.height, request.width)
-        longest = min(self.pose_encoder.config.max_frames, self.unet.config.motion_max_seq_length)
-        if request.num_frames > longest:
-            raise ValueError(f"Frames must be at most {longest} with these weights, got {request.num_frames}.")
 
     def encode_prompt(self, request: CvdRequest) -> Tensor:
         """[without prompt, with prompt], or the latter alone when there is no guidance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from models.method import (
     Component,
@@ -99,9 +99,9 @@ def check(weights: Weights, request: EchoVideoRequest) -> None:
     check_frames(request.num_frames, tuple(weights.frames))
 
 
-def choices(weights: Weights) -> dict[str, tuple[str, ...]]:
-    """The sizes these weights make."""
-    return {"size": tuple(weights.sizes)}
+def choices(weights: Weights) -> dict[str, tuple[Any, ...]]:
+    """The sizes and lengths these weights make."""
+    return {"size": tuple(weights.sizes), "num_frames": tuple(weights.frames)}
 
 
 def recipe(weights: Weights) -> Recipe:

@@ -28,7 +28,7 @@ METHOD = Method(
         Lineup(
             "steps",
             "Compare with the teacher",
-            "One press: the same prompt and seed by the teacher in 50 and 25 steps, and by MCM in 8, 4, 2 and 1.",
+            "Opens Compare with the same prompt and seed by the teacher in 50 and 25 steps, by MCM in 8, 4, 2, 1.",
             {f"Teacher, {steps} steps": {"teacher": True, "teacher_steps": steps} for steps in (50, 25)}
             | {f"MCM, {steps} steps": {"teacher": False, "num_inference_steps": steps} for steps in (8, 4, 2)}
             | {"MCM, 1 step": {"teacher": False, "num_inference_steps": 1}},

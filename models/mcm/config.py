@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.common.animatediff.sizes import Config, check_length, check_size, saved_config
 from models.method import Component, Recipe, Request, number, slider, switch, text
 
 NETWORKS = {"animatediff": "diffusers:UNetMotionModel", "modelscope": "diffusers:UNet3DConditionModel"}
@@ -19,7 +20,11 @@ class McmRequest(Request):
     seed: int = number(
         42, "The same seed and settings give the same video.", minimum=0, maximum=2**32 - 1, label="Seed"
     )
-    teacher: bool = switch(False, "On: the many-step network that MCM was distilled from.", label="Teacher")
+    teacher: bool = switch(
+        False,
+        "On: the many-step network that MCM was distilled from. In Compare: distillation off.",
+        label="Teacher",
+    )
     teacher_steps: int = slider(25, 1, 100, "Steps of the teacher.", label="Teacher's steps", advanced=True)
     guidance_scale: float = slider(
         7.5, 1.0, 20.0, "How closely the teacher follows the prompt; MCM has learnt it.", step=0.5,
@@ -51,9 +56,18 @@ class McmWeights:
 
 
 def check(weights: McmWeights, request: McmRequest) -> None:
-    """ValueError when the teacher is asked for and these weights come without it."""
+    """ValueError for what these weights cannot make, as far as it is known before they are loaded."""
     if request.teacher and not (weights.teacher or weights.adapter):
         raise ValueError("These weights come without their teacher. Switch the teacher off.")
+    unet, vae = saved_config(weights.unet), saved_config(weights.vae)
+    if unet and vae:
+        check_networks(request, unet, vae)
+
+
+def check_networks(request: McmRequest, unet: Config, vae: Config) -> None:
+    """ValueError for a size or a length that these networks do not make."""
+    check_size(unet, vae, request.height, request.width)
+    check_length(request.num_frames, unet.get("motion_max_seq_length"))
 
 
 def recipe(weights: McmWeights) -> Recipe:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.common.animatediff.frames import check_size, decode_frames, draw_latents, preview
+from models.common.animatediff.frames import decode_frames, draw_latents, preview
 from models.common.animatediff.prompts import encode_prompts
-from models.mcm.config import McmRequest
+from models.mcm.config import McmRequest, check_networks
 from models.mcm.lent_adapter import lent_adapter
 from models.mcm.sampler import sample_student, sample_teacher, student_scheduler, teacher_scheduler
 from models.method import REPOSITORY, Clip, OnStep, Step
@@ -34,19 +34,12 @@ class McmPipeline:
 
     @torch.inference_mode()
     def __call__(self, request: McmRequest, on_step: OnStep) -> list[Clip]:
-        self.check(request)
+        check_networks(request, self.unet.config, self.vae.config)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         text = self.encode_prompt(request)
         latents = draw_latents(self.unet, self.vae, 1, request.num_frames, request.height, request.width, generator)
         latents = self.denoise(latents, text, request, generator, on_step)
         return [Clip(video, request.fps) for video in decode_frames(self.vae, latents)]
-
-    def check(self, request: McmRequest) -> None:
-        """ValueError for what these weights cannot do."""
-        check_size(self.unet, self.vae, request.height, request.width)
-        longest = getattr(self.unet.config, "motion_max_seq_length", None)
-        if longest is not None and request.num_frames > longest:
-            raise ValueError(f"Frames must be at most {longest} with these weights, got {request.num_frames}.")
 
     def encode_prompt(self, request: McmRequest) -> Tensor:
         """The prompt; for the teacher, what to keep out before it."""

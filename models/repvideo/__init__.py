@@ -1,7 +1,7 @@
 """RepVideo: text to video, steadied by features shared between neighbouring layers."""
 
 from models.method import Ablation, Method
-from models.repvideo.config import RepVideoRequest, Weights, check, recipe
+from models.repvideo.config import RepVideoRequest, Weights, check, choices, recipe
 from models.repvideo.downloads import CONVERSIONS, TERMS
 
 METHOD = Method(
@@ -13,6 +13,7 @@ METHOD = Method(
     weights=Weights,
     recipe=recipe,
     check=check,
+    choices=choices,
     terms=TERMS,
     conversions=CONVERSIONS,
     ablations=(

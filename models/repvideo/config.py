@@ -64,6 +64,11 @@ def check(weights: Weights, request: RepVideoRequest) -> None:
     check_frames(request.num_frames, tuple(weights.frames))
 
 
+def choices(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """The lengths these weights make."""
+    return {"num_frames": tuple(weights.frames)}
+
+
 def recipe(weights: Weights) -> Recipe:
     """The parts of a RepVideo pipeline."""
     transformer = "models.repvideo.transformer:RepVideoTransformer3DModel"

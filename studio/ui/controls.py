@@ -30,14 +30,14 @@ def draw_field(name: str, info: FieldInfo, value: Any) -> Any:
     if info.kind == "text":
         # No maxlength: a longer paste is answered with a sentence instead of being cut in silence.
         return gr.Textbox(value, label=label, info=info.help, lines=info.lines, max_lines=8, elem_classes=classes)
+    if _offers_few(info):
+        return gr.Radio(list(info.choices), value=value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "number":
         # No precision: 1.5 for a whole number is answered with a sentence instead of being rounded in silence.
         return gr.Number(value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "slider":
         low, high = info.minimum or 0, info.maximum or 0
         return gr.Slider(low, high, value, step=info.step, label=label, info=info.help, elem_classes=classes)
-    if info.kind == "choice":
-        return gr.Radio(list(info.choices), value=value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "switch":
         return gr.Checkbox(value, label=label, info=info.help, elem_classes=classes)
     if info.kind == "image":
@@ -46,6 +46,11 @@ def draw_field(name: str, info: FieldInfo, value: Any) -> Any:
             sources=["upload", "clipboard"], buttons=[], elem_classes=classes,
         )  # fmt: skip
     return gr.Textbox(value, label=label, info=info.help, lines=1, elem_classes=classes)  # camera_path
+
+
+def _offers_few(info: FieldInfo) -> bool:
+    """A choice, or a number of which the weights know a few values."""
+    return info.kind in ("choice", "number", "slider") and bool(info.choices)
 
 
 def check_uploads(cameras: str) -> None:
@@ -58,7 +63,7 @@ def check_uploads(cameras: str) -> None:
 class Form:
     """The components of one request type, by field name. Draw each group once, inside a Gradio context."""
 
-    def __init__(self, method: Method, start: Request, choices: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, method: Method, start: Request, choices: Mapping[str, tuple[Any, ...]] | None = None) -> None:
         """`choices`: what the weights leave of a field's choices."""
         self.method = method
         self.start = start
@@ -85,7 +90,7 @@ class Form:
         for name in names:
             value = getattr(self.start, name)
             component = draw_field(name, self.fields[name], value)
-            if name in self.chosen or (self.fields[name].kind == "choice" and len(self.fields[name].choices) == 1):
+            if name in self.chosen or self._is_settled(name):
                 component.visible = "hidden"  # filled by a click on a picture, or nothing to choose
             self.components[name] = component
 
@@ -113,9 +118,21 @@ class Form:
         return request_from(self.method.request, values)
 
     def fill(self, values: Mapping[str, Any]) -> dict[Any, Any]:
-        """Component -> value, for a Gradio handler. Values of fields that this form lacks are left out."""
+        """Component -> value, for a Gradio handler. Left out: fields it lacks, values it does not offer."""
         shown = {name: self._shown(name, value) for name, value in values.items() if name in self.fields}
-        return {self.components[name]: value for name, value in shown.items() if name in self.components}
+        return {
+            self.components[name]: value
+            for name, value in shown.items()
+            if name in self.components and self._is_offered(name, value)
+        }
+
+    def _is_offered(self, name: str, value: Any) -> bool:
+        """Whether the field can show it: these weights may leave fewer choices than those of a file."""
+        return not _offers_few(self.fields[name]) or value in self.fields[name].choices
+
+    def _is_settled(self, name: str) -> bool:
+        """The weights leave one choice."""
+        return _offers_few(self.fields[name]) and len(self.fields[name].choices) == 1
 
     def _shown(self, name: str, value: Any) -> Any:
         """A picture as a copy in Gradio's cache, from where the page may load it; one that is gone is left out."""

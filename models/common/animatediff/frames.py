@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from models.common.animatediff.sizes import halvings
+
 FRAMES_AT_ONCE = 8  # decoding is the peak of memory use; more at once is not faster
 
 
 def spatial_ratio(vae: Any) -> int:
     """Pixels per latent, in height and width."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    return 2 ** halvings(vae.config)
 
 
 def draw_latents(
@@ -24,13 +26,6 @@ def draw_latents(
     ratio = spatial_ratio(vae)
     shape = (videos, unet.config.in_channels, num_frames, height // ratio, width // ratio)
     return torch.randn(shape, generator=generator).to(unet.device)
-
-
-def check_size(unet: Any, vae: Any, height: int, width: int) -> None:
-    """ValueError unless the network can halve the latents of this size as often as it does."""
-    step = spatial_ratio(vae) * 2 ** (len(unet.config.block_out_channels) - 1)
-    if height % step or width % step:
-        raise ValueError(f"Height and width must be multiples of {step} with these weights, got {height} and {width}.")
 
 
 def decode_frames(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import AnimateDiffPipeline, LCMScheduler, MotionAdapter, UNet2DConditionModel
 
-from models.common.animatediff.frames import check_size
+from models.common.animatediff.sizes import check_size
 from models.mcm import METHOD
 from models.mcm.adapter import merge_adapter
 from models.mcm.config import McmRequest, McmWeights
@@ -81,9 +81,9 @@ def test_a_stop_passes_through(pipeline):
 
 def test_an_odd_size_is_refused_with_the_step():
     pipe = make_pipeline("animatediff")
-    check_size(pipe.unet, pipe.vae, 32, 40)
+    check_size(pipe.unet.config, pipe.vae.config, 32, 40)
     with pytest.raises(ValueError, match="multiples of 8 with these weights, got 32 and 36"):
-        check_size(pipe.unet, pipe.vae, 32, 36)
+        check_size(pipe.unet.config, pipe.vae.config, 32, 36)
 
 
 def test_schedule_of_the_authors_demo():

@@ -36,3 +36,27 @@ def test_a_fraction_is_not_rounded_in_silence(form, name):
 
 def test_the_components_are_listed_in_the_order_of_the_fields(form):
     assert form.inputs == [form.components[name] for name in form.fields]
+
+
+def narrowed(preset, **choices) -> Form:
+    with gr.Blocks(analytics_enabled=False):
+        made = Form(preset.method, preset.request, choices)
+        made.draw(*made.fields)
+    return made
+
+
+def test_a_number_of_which_the_weights_know_one_is_not_asked_for(preset):
+    form = narrowed(preset, num_frames=(8,))
+    frames = form.components["num_frames"]
+    assert frames.visible == "hidden"
+    assert form.components["seed"] in form.fill({"seed": 3, "num_frames": 12})
+    assert frames not in form.fill({"seed": 3, "num_frames": 12}), "nobody could change it back"
+
+
+def test_a_number_of_which_the_weights_know_a_few_is_chosen_among_them(preset):
+    form = narrowed(preset, num_frames=(8, 12))
+    frames = form.components["num_frames"]
+    assert isinstance(frames, gr.Radio) and [value for _, value in frames.choices] == [8, 12]
+    assert form.fill({"num_frames": 12}) == {frames: 12}
+    assert form.fill({"num_frames": 9}) == {}
+    assert form.request(held(form, num_frames=frames.preprocess(12))).num_frames == 12

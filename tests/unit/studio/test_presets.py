@@ -155,3 +155,18 @@ def test_the_page_opens_on_a_preset_that_needs_words_only():
 def test_words_are_never_read_as_anything_but_words(preset, words):
     asked: Any = request_with(preset.request, {"prompt": words})
     assert asked.prompt == words
+
+
+@pytest.mark.parametrize("key", ["mcm/pocket", "cvd/pocket"])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"height": 100}, "multiples of 16 with these weights, got 100 and 64"),
+        ({"num_frames": 32}, "at most 16 with these weights, got 32"),
+    ],
+)
+def test_what_networks_cannot_make_is_known_before_they_are_loaded(key, values, words):
+    preset = load_presets()[key]
+    with pytest.raises(ValueError, match=words):
+        preset.check(request_with(preset.request, values))
+    preset.check(request_with(preset.request, {"height": 96}))
