@@ -108,17 +108,17 @@ class MethodTab:
 
     @property
     def asked(self) -> list[Any]:
-        """What `read` takes: the agreement to each picture, then the fields."""
-        return [*(picture.consent for picture in self.pictures), *self.form.inputs]
+        """What `read` takes: how each picture stands, then the fields."""
+        return [*(part for picture in self.pictures for part in picture.standing), *self.form.inputs]
 
     def read(self, shown: Sequence[Any]) -> dict[str, Any]:
-        """The request's values. ValueError for a person's own picture without the agreement to it."""
-        agreed, shown = shown[: len(self.pictures)], shown[len(self.pictures) :]
-        values = self.form.values(shown)
-        for picture, agrees in zip(self.pictures, agreed, strict=True):
+        """The request's values. ValueError for a picture that may not or cannot be used."""
+        fields = len(self.form.fields)
+        values = self.form.values(shown[-fields:])
+        standing = iter(shown[:-fields])
+        for picture in self.pictures:
             values[picture.name] = picture.origin(values[picture.name])
-            if picture.needs_consent(values[picture.name]) and not agrees:
-                raise ValueError(f'Tick "{picture.info.consent}" first, or take another picture.')
+            picture.check(values[picture.name], agreed=next(standing), fault=next(standing))
         return values
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from models.method import label_of
 from studio.events import Failed, Seen
 from studio.jobs import JobQueue
 from studio.presets import Preset, shipped_pictures
@@ -59,6 +60,7 @@ class PictureField:
             cards_html, js_on_load=cards.SCRIPT, apply_default_css=False, visible=len(self.shelf) > 1
         )
         self.sights = gr.State(())
+        self.fault = gr.State("")  # why the method cannot use the picture, once a worker has looked
         self.seen = gr.HTML(
             "", js_on_load=cards.SCRIPT, apply_default_css=False, visible=self.info.inspected, elem_classes="q-seen"
         )
@@ -71,6 +73,11 @@ class PictureField:
     @property
     def image(self) -> Any:
         return self.form.components[self.name]
+
+    @property
+    def standing(self) -> list[Any]:
+        """What `check` takes."""
+        return [self.consent, self.fault]
 
     @property
     def choice(self) -> Any:
@@ -103,11 +110,18 @@ class PictureField:
 
     @property
     def _shown(self) -> list[Any]:
-        return [self.sights, self.seen]
+        return [self.sights, self.seen, self.fault]
 
     def origin(self, picture: Path | None) -> Path | None:
         """A shipped picture by its own name, whatever copy of it the browser gave back."""
         return self._digests.get(_digest(picture), picture) if picture and picture.is_file() else picture
+
+    def check(self, picture: Path | None, agreed: bool, fault: str) -> None:
+        """ValueError for a picture that cannot be used, and for a person's own one without the agreement to it."""
+        if picture and fault:
+            raise ValueError(f"{label_of(self.name, self.info)}: {fault}")
+        if self.needs_consent(picture) and not agreed:
+            raise ValueError(f'Tick "{self.info.consent}" first, or take another picture.')
 
     def needs_consent(self, picture: Path | None) -> bool:
         """True for a person's own picture in a field that asks for agreement."""
@@ -132,23 +146,21 @@ class PictureField:
 
     def on_look(
         self, owner: str | None, picture: str | None, chosen: float | None = None
-    ) -> Iterator[tuple[Any, Any]]:
+    ) -> Iterator[tuple[Any, Any, str]]:
         """Ask a worker. What it cuts out of a person's own picture is noted and goes with the picture."""
         if not picture:
-            yield (), ""
+            yield (), "", ""
             return
-        yield (), LOOKING
+        yield (), LOOKING, ""
         answer = self.jobs.inspect(self.preset, self.name, Path(picture))
         if isinstance(answer, Failed):
-            yield (
-                (),
-                f'<p class="q-told q-wrong" role="alert">{escape(f"{answer.message} {answer.advice}".strip())}</p>',
-            )
+            told = f"{answer.message} {answer.advice}".strip()
+            yield (), f'<p class="q-told q-wrong" role="alert">{escape(told)}</p>', told if answer.bad_input else ""
         elif not Path(picture).is_file():  # forgotten meanwhile
-            yield (), ""
+            yield (), "", ""
         else:
             sights = tuple(self._published(seen, owner, Path(picture)) for seen in answer)
-            yield sights, _draw_sights(sights, chosen)
+            yield sights, _draw_sights(sights, chosen), ""
 
     def _published(self, seen: Seen, owner: str | None, picture: Path) -> Sight:
         """As a file among the others: the page is given an address, and no part of it holds the pixels."""

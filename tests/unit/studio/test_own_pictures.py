@@ -137,7 +137,8 @@ def test_what_cannot_be_deleted_is_named(own, served, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_seen_face_is_a_file_that_goes_with_its_picture_and_no_pixel_stays_in_the_page(own, served, monkeypatch):
+def face_field(own, answer):
+    """EchoVideo's picture, its worker answering `answer` to every look."""
     import gradio as gr
 
     from studio.ui.controls import Form
@@ -145,15 +146,34 @@ def test_a_seen_face_is_a_file_that_goes_with_its_picture_and_no_pixel_stays_in_
 
     class Looking:
         def inspect(self, *_):
-            return (Seen(b"RIFF a face", "Face 1", 1, True),)
+            return answer
 
     with gr.Blocks():
         form = Form(PRESET.method, PRESET.request)
-        field = PictureField("face", form, PRESET, Looking(), gr.BrowserState(None), own)  # type: ignore[arg-type]
+        return PictureField("face", form, PRESET, Looking(), gr.BrowserState(None), own)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad_input", [True, False])
+def test_a_picture_that_the_method_cannot_use_is_refused_where_it_was_added(own, served, bad_input):
+    field = face_field(own, Failed("The file is not a picture.", "Use another picture.", bad_input))
+    picture = upload(served, "me.png", 1)
+    *_, (sights, drawn, fault) = field.on_look(ME, str(picture))
+    assert (sights, "The file is not a picture. Use another picture." in drawn) == ((), True)
+    if bad_input:
+        with pytest.raises(ValueError, match=r"Face: The file is not a picture\. Use another picture\."):
+            field.check(picture, True, fault)
+        field.check(None, True, fault)  # the picture was taken out meanwhile
+    else:
+        field.check(picture, True, fault)  # a worker that died says nothing of the picture
+
+
+def test_a_seen_face_is_a_file_that_goes_with_its_picture_and_no_pixel_stays_in_the_page(own, served):
+    field = face_field(own, (Seen(b"RIFF a face", "Face 1", 1, True),))
     picture = upload(served, "me.png", 1)
     field.on_change(ME, str(picture))
-    *_, (sights, drawn) = field.on_look(ME, str(picture))
+    *_, (sights, drawn, fault) = field.on_look(ME, str(picture))
+    assert fault == ""
     assert "base64" not in drawn + repr(sights)
     assert own.forget(ME).deleted == {"picture": 1, "cut-out": 1}
-    assert list(field.on_look(ME, str(picture)))[-1] == ((), "")  # forgotten while the worker looked
+    assert list(field.on_look(ME, str(picture)))[-1] == ((), "", "")  # forgotten while the worker looked
     assert [path for path in served.rglob("*.webp") if b"a face" in path.read_bytes()] == []
