@@ -118,8 +118,8 @@ def _make(
         measured = {label: measure_files(clips) for label, clips in asked.items() if clips}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     scores = {index: measured.get(state.member.label) for index, state in enumerate(states)}
-    page = offline.page(comparison, states, made.presets, scores)
     pictures = {name: path for name in ("person", "subject") if (path := getattr(arguments, name))}
+    page = offline.page(comparison, states, made.presets, scores, pictures)
     bundle.write(comparison, states, page, arguments.output, written(measured), pictures, settings.certificate_dir)
     _print_numbers(measured)
     print(arguments.output)

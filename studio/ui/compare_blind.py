@@ -68,7 +68,8 @@ def reveal(tally: Tally, left: str, right: str) -> str:
     verdict = tally.verdict(left, right)
     spread = f"{left}: {share.value:.0%} of {decided} decided, 95% interval {share.low:.0%} to {share.high:.0%}. "
     return (
-        f'<div class="q-reveal" role="status"><p><b>Left</b> was {escape(left)}. <b>Right</b> was {escape(right)}.</p>'
+        f'<div class="q-reveal" role="status"><p><b>Left</b> was {escape(left)}. <b>Right</b> was {escape(right)}. '
+        "They are in the player now; In player below a video adds it.</p>"
         f"<p>Your votes: {escape(counts)}. {escape(spread if decided else '')}{escape(verdict)}</p></div>"
     )
 

@@ -40,7 +40,7 @@ class BundleBox:
         """A link to the zip and what it lacks, or why there is none. `scores` by a cell's place."""
         if comparison is None or owner is None:
             return _said("There is nothing to save yet. Press Compare first.")
-        page = offline.page(comparison, states, self.made.presets, scores)
+        page = offline.page(comparison, states, self.made.presets, scores, pictures)
         numbers = written({states[index].member.label: found for index, found in scores.items()})
         with tempfile.TemporaryDirectory() as folder:
             try:

@@ -15,7 +15,7 @@ from studio.compare.atlas import ATLAS, Recording, read
 from studio.compare.plan import METHOD
 from studio.presets import Preset
 from studio.ui.compare_brief import BriefForm
-from studio.ui.media import cached, file_url
+from studio.ui.media import cached
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +56,6 @@ class RecordedBox:
         if recording is None:
             return {self.bar: gr.Row(visible=False)}
         return {self.bar: gr.Row(visible=True), self.told: _told(recording)}
-
-    def given(self, comparison: Comparison) -> str:
-        """The picture that a recording was given, to stand beside its prompt: its numbers speak of it. HTML."""
-        recording = self.get(comparison.id)
-        pictures = {"Person": recording.brief.person, "Subject": recording.brief.subject} if recording else {}
-        return "".join(
-            f'<img src="{escape(address)}" alt="{role}">'
-            for role, path in pictures.items()
-            if (address := file_url(path))
-        )
 
     def asked(self, recording: Recording, form: BriefForm) -> tuple[dict[Any, Any], list[Any]]:
         """The form filled with what was asked: its updates, and its values in the order of its inputs."""

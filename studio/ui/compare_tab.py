@@ -19,11 +19,12 @@ from studio.history import History
 from studio.jobs import JobQueue
 from studio.metrics import METRICS
 from studio.presets import Preset
-from studio.ui import cards, compare_blind, compare_numbers, compare_view, player, stage
+from studio.ui import cards, compare_blind, compare_numbers, compare_view, given, player, stage
 from studio.ui.compare_brief import QUIET, TICKED, BriefForm
 from studio.ui.compare_bundle import BundleBox
 from studio.ui.compare_numbers import CURVES
 from studio.ui.compare_recorded import RecordedBox
+from studio.ui.media import file_url
 from studio.ui.moments import clip_names, facts
 from studio.ui.own_pictures import OwnPictures
 from studio.ui.visitor import visitor_name
@@ -349,7 +350,8 @@ class CompareTab:
         measured = [clip for place in places for clip in scores.get(place) or []]
         drawn = compare_numbers.curves(measured, [OFFERED[curve]]) if len(measured) == len(paths) else ()
         options = player.Options(facts=tuple(lines), curves=drawn, name=f"Comparison: {comparison.title}")
-        heading = f'{self.recorded.given(comparison)}<p class="q-prompt">{escape(comparison.title)}</p>'
+        pictures = given.draw(given.pictures(comparison, self.presets), file_url)
+        heading = f'{pictures}<p class="q-prompt">{escape(comparison.title)}</p>'
         return f'<div class="q-given">{heading}</div>' + player.draw(paths, labels, options)
 
 

@@ -12,7 +12,13 @@ from gradio.utils import get_upload_folder
 
 from studio.history import Entry
 
-PICTURES = ((b"RIFF", "image/webp"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"), (b"\xff\xd8", "image/jpeg"))
+PICTURES = (
+    (b"RIFF", "image/webp"),
+    (b"\x89PNG", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"\xff\xd8", "image/jpeg"),
+    (b"BM", "image/bmp"),
+)
 
 
 def data_uri(picture: bytes) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from studio.compare import CellState, Comparison
 from studio.compare.numbers import ClipScores
 from studio.presets import Preset
-from studio.ui import compare_numbers, player
+from studio.ui import compare_numbers, given, player
+from studio.ui.media import data_uri
 from studio.ui.moments import facts
 
 STYLE = """
@@ -21,6 +22,7 @@ STYLE = """
 body { max-width: 1100px; margin: 24px auto; padding: 0 16px; font: 15px/1.5 system-ui, sans-serif;
   color: var(--q-ink); background: var(--body-background-fill); }
 h1 { font-size: 20px; line-height: 1.3; } quintet-player { margin-bottom: 28px; }
+.given img { width: 96px; margin-right: 12px; border-radius: 8px; }
 table { width: 100%; border-collapse: collapse; font-size: 13px; } .wide { overflow-x: auto; }
 th, td { padding: 4px 10px 4px 0; text-align: start; vertical-align: top; }
 tr { border-bottom: 1px solid var(--q-line-colour); }
@@ -37,21 +39,23 @@ NUMBERS_STYLE = """
 
 def page(
     comparison: Comparison, states: Sequence[CellState], presets: Mapping[str, Preset],
-    scores: Mapping[int, list[ClipScores] | None] | None = None,
+    scores: Mapping[int, list[ClipScores] | None] | None = None, pictures: Mapping[str, Path] | None = None,
 ) -> str:  # fmt: skip
     """HTML. Six clips to a player; their numbers, if there are any, and a table of what made each of them.
 
-    `scores` by a cell's place, of each of its clips.
+    `scores` by a cell's place, of each of its clips; `pictures` of person and subject, when they go with it.
     """
     shown = [(state, path) for state in states for path in state.paths if path.is_file()]
     players = "".join(_player(group, presets) for group in _batched(shown, player.MOST_CLIPS))
     numbers = compare_numbers.tables(comparison, states, scores or {})
     rows = "".join(_row(state) for state in states)
     title = escape(comparison.title)
+    seen = given.draw(pictures or given.pictures(comparison, presets), lambda path: data_uri(path.read_bytes()))
+    shown_pictures = f'<p class="given">{seen}</p>' if seen else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}{NUMBERS_STYLE}</style></head><body><main><h1>{title}</h1>{players}{numbers}"
+        f"<style>{STYLE}{NUMBERS_STYLE}</style></head><body><main><h1>{title}</h1>{shown_pictures}{players}{numbers}"
         f'<div class="wide"><table><thead><tr><th>Video</th><th>Settings</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></main><footer>AI-generated videos, compared with Quintet.</footer>"
         f"{player.head()}</body></html>"

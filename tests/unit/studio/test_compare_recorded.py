@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -19,8 +21,10 @@ from studio.history import History
 from studio.metrics.score import Score
 from studio.outputs import save
 from studio.presets import load_presets
+from studio.ui import given, offline
 from studio.ui.compare_brief import BriefForm
 from studio.ui.compare_recorded import RecordedBox
+from studio.ui.media import file_url
 
 KEYS = ["sketch/pocket", "sketch/pocket:trail"]
 
@@ -107,11 +111,24 @@ def test_without_an_atlas_with_a_damaged_one_or_without_its_method_there_is_none
 
 def test_the_picture_of_a_recording_stands_beside_its_prompt(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    box = RecordedBox(load_presets())
+    presets = load_presets()
+    box = RecordedBox(presets)
     with_face, words_alone = box.get("echovideo-1-seed7"), box.get("repvideo-1-seed7")
     assert with_face and with_face.brief.person and words_alone
-    shown = box.given(with_face.comparison)
-    assert shown.count("<img") == 1 and 'alt="Person"' in shown
+    pictures = given.pictures(with_face.comparison, presets)
+    shown = given.draw(pictures, file_url)
+    assert shown.count("<img") == 1 and 'alt="Face' in shown
     (address,) = re.findall(r'src="gradio_api/file=([^"]+)"', shown)
     assert Path(address).read_bytes() == with_face.brief.person.read_bytes()
-    assert box.given(words_alone.comparison) == ""
+    assert given.pictures(words_alone.comparison, presets) == {}
+    offline_page = offline.page(with_face.comparison, with_face.states, presets)
+    assert base64.b64encode(with_face.brief.person.read_bytes()).decode() in offline_page
+
+
+def test_a_picture_outside_the_presets_is_never_read_whatever_a_bundle_names(tmp_path):
+    presets = load_presets()
+    recording = RecordedBox(presets).get("echovideo-1-seed7")
+    assert recording
+    for named in ("../secret.png", "/etc/passwd", "README.md", "presets/../README.md"):
+        members = tuple(replace(m, request=m.request | {"face": named}) for m in recording.comparison.members)
+        assert given.pictures(replace(recording.comparison, members=members), presets) == {}
