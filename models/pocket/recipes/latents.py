@@ -34,17 +34,21 @@ def open_latents(split: str, folder: Path = STATE, kind: str = "cogvideox") -> n
 
 
 def frame_encoder() -> tuple[nn.Module, float]:
-    """The saved video VAE as the per-frame network it is (its convolutions' past taps are zero), and its scaling."""
+    """The saved video VAE with the per-frame encoder it has (its convolutions' past taps are zero), and its scaling.
+
+    Its decoder is not the saved one, which looks at past frames.
+    """
     vae = AutoencoderKLCogVideoX.from_pretrained(WEIGHTS / "vae")
     frames = frame_autoencoder()
     full = dict(vae.named_modules())  # pyright: ignore[reportAttributeAccessIssue]
-    state = {k: v for k, v in vae.state_dict().items() if k in frames.state_dict()}  # pyright: ignore
+    known = frames.state_dict()
+    state = {k: v for k, v in vae.state_dict().items() if k in known and k.startswith("encoder.")}  # pyright: ignore
     for name, module in frames.named_modules():
-        if isinstance(module, FrameConv):
+        if isinstance(module, FrameConv) and name.startswith("encoder."):
             conv = full[name].conv
             assert not conv.weight[:, :, :-1].any(), "this VAE looks at past frames; encode whole clips instead"
             state[f"{name}.weight"], state[f"{name}.bias"] = conv.weight[:, :, -1].flatten(1), conv.bias
-    frames.load_state_dict(state)
+    frames.load_state_dict(state, strict=False)
     return frames.eval(), vae.config.scaling_factor  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
+from models.pocket.recipes.autoencoder import to_model
+from models.pocket.recipes.decoder import Decoder, Redrawer, export
+from models.pocket.recipes.latents import scaled_encoder
 from models.pocket.recipes.training import AveragedWeights, Rank, Run, trapezoid
 from models.pocket.recipes.transformer import CONFIG, FRAMES, GROUP, SCHEDULER, Noise, TextToVideo, patchify
-from models.pocket.recipes.vae import frame_autoencoder, inflate
+from models.pocket.recipes.vae import WEIGHTS, frame_autoencoder, inflate
+from models.pocket.world import caption, render_clip, sample_scene
 
 RANK = Rank(0, 1, torch.device("cpu"))
 
@@ -127,3 +133,32 @@ def test_the_transformer_is_small() -> None:
     model = TextToVideo(len(text.build_tokenizer()))
     assert sum(p.numel() for p in model.transformer.parameters()) * 2 < 9e6
     assert CONFIG["in_channels"] == 8
+
+
+def test_a_decoder_in_training_is_the_saved_one_and_goes_back_alone(tmp_path) -> None:
+    folder = tmp_path / "vae"
+    shutil.copytree(WEIGHTS / "vae", folder)
+    saved: Any = AutoencoderKLCogVideoX.from_pretrained(folder, torch_dtype=torch.float32)
+    decoder, latents = Decoder(folder).eval(), torch.randn(1, 4, 8, 4, 4)
+    with torch.no_grad():
+        before = saved.decode(latents.transpose(1, 2) / saved.config.scaling_factor).sample
+        assert torch.allclose(decoder(latents), before, atol=1e-4)
+        for parameter in decoder.vae.parameters():
+            parameter.mul_(1.1)
+        export(decoder, folder)
+        again: Any = AutoencoderKLCogVideoX.from_pretrained(folder, torch_dtype=torch.float32)
+        after = again.decode(latents.transpose(1, 2) / again.config.scaling_factor).sample
+        assert torch.allclose(after, decoder(latents), atol=0.02 * float(after.abs().max())), "halves have 11 bits"
+    assert all(torch.equal(a, b) for a, b in zip(saved.encoder.parameters(), again.encoder.parameters(), strict=True))
+
+
+def test_a_clip_redrawn_from_earlier_on_is_less_like_itself() -> None:
+    scene = sample_scene(3, "test", 0.0)
+    with torch.no_grad():
+        clean = scaled_encoder("cogvideox", RANK.device)(to_model(torch.from_numpy(render_clip(scene).frames)))[None]
+    redrawer, words = Redrawer(RANK.device), [caption(scene, np.random.default_rng(0))]
+    errors = [
+        float((redrawer(clean, words, first, torch.Generator().manual_seed(0)) - clean).square().mean())
+        for first in (24, 20, 12)
+    ]
+    assert errors[0] < errors[1] < errors[2] < float(clean.square().mean()), "and never another clip"
