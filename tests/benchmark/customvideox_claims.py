@@ -35,7 +35,7 @@ from models.pocket.world.sampling import is_held_out
 from studio.presets import parse_values, preset_for, request_with
 from studio.registry import Registry
 from tests.benchmark.echovideo_claims import summary
-from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet
+from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet, save_sheet
 from tests.benchmark.shares import share_out
 
 SUBJECT = ("colour", "pattern", "shape")
@@ -154,7 +154,7 @@ def sheet(cases: list[Case], clips: dict[str, list[np.ndarray]]) -> Image.Image:
             frames = made[number][np.linspace(0, len(made[number]) - 1, 7).round().astype(int)]
             rows.append(np.concatenate([np.asarray(picture)[None], frames]))
             words.append(f"{arm}: {cases[number].words}")
-    return contact_sheet(rows, words, columns=1, shown=8)
+    return contact_sheet(rows, words, columns=2 if len(clips) == 2 else 1, shown=8)
 
 
 def main() -> None:
@@ -182,7 +182,7 @@ def main() -> None:
         clips[arm.name] = [frames for _, frames in made[: options.shown]]
     numbers_found = report(found)
     if options.sheet:
-        sheet(cases, clips).save(options.sheet)
+        save_sheet(sheet(cases, clips), options.sheet)
     settings = {"benchmark": "customvideox_claims", "cases": options.cases, "named": named, "set": options.set}
     print(json.dumps(settings | numbers_found))
 

@@ -39,7 +39,7 @@ from models.pocket.world import Scene
 from models.pocket.world.clip import SIDE
 from tests.benchmark.cross_view import NEAR, colour_error, correspondence, epipolar_distances, tracked_points
 from tests.benchmark.echovideo_claims import summary
-from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet
+from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet, save_sheet
 from tests.benchmark.repvideo_claims import paired
 from tests.benchmark.shares import share_out
 
@@ -177,7 +177,7 @@ def main() -> None:
             shown = [(i, arm) for i in range(4) for arm in ARMS]
             clips = [view for i, arm in shown for view in made[arm][i]]
             titles = [f"{arm}, view {v}: {words(cases[i].scene)}" for i, arm in shown for v in (1, 2)]
-            contact_sheet(clips, titles).save(options.sheet)
+            save_sheet(contact_sheet(clips, titles), options.sheet)
     if options.few:
         cases = [Case(number, 2, same=True) for number in range(options.few)]
         rows["identical paths"] = identical_paths(cases, options.steps)

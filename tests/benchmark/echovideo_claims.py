@@ -34,7 +34,7 @@ from models.pocket.world import Scene, caption, render_clip, sample_scene
 from models.pocket.world.portraits import portrait
 from studio.presets import preset_for, request_with
 from studio.registry import Registry
-from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet
+from tests.benchmark.pocket_quality import FIRST_SEED, contact_sheet, save_sheet
 from tests.benchmark.shares import share_out
 
 LOOKS = ("skin", "hair style", "hair colour", "glasses", "beard")
@@ -166,7 +166,7 @@ def main() -> None:
         clips[arm.name] = [frames for _, frames in made[: options.shown]]
     rows = report(found, np.array([case.pose for case in cases]))
     if options.sheet:
-        sheet(cases, clips).save(options.sheet)
+        save_sheet(sheet(cases, clips), options.sheet)
     print(json.dumps({"benchmark": "echovideo_claims", "cases": len(cases), "rows": rows}))
 
 

@@ -36,7 +36,7 @@ from models.pocket.recipes.poor_videos import poor_copy
 from models.pocket.recipes.training import autocast
 from models.pocket.world import Scene, caption, render_clip
 from tests.benchmark.echovideo_claims import summary
-from tests.benchmark.pocket_quality import contact_sheet, marks, scenes_of
+from tests.benchmark.pocket_quality import contact_sheet, marks, save_sheet, scenes_of
 from tests.benchmark.repvideo_claims import movement, paired
 from tests.benchmark.shares import share_out
 from tests.benchmark.world_features import clip_features, frame_features, resampled_frechet, sharpness, with_interval
@@ -140,7 +140,7 @@ def main() -> None:
         picked = [0, 1, 2, len(scenes) // 2, len(scenes) // 2 + 1, len(scenes) // 2 + 2]
         clips = [clips_of[f"{k} {s}"][i] for i in picked for k, s in shown if f"{k} {s}" in clips_of]
         words = [f"{k} {s}: {caption(scenes[i])}" for i in picked for k, s in shown if f"{k} {s}" in clips_of]
-        contact_sheet(clips, words).save(options.sheet)
+        save_sheet(contact_sheet(clips, words), options.sheet)
     print(json.dumps({"benchmark": "mcm_claims", "cases": len(scenes), "rows": rows, "pairs": pairs}))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXCausalConv3d
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, T5EncoderModel
@@ -244,7 +245,8 @@ def export(decoder: Decoder, folder: Path = WEIGHTS / "vae") -> None:
     for name, value in decoder.vae.state_dict().items():
         if name.startswith("decoder."):
             state[name].copy_(value.view(state[name].shape))
-    saved.save_pretrained(folder)
+    file = folder / "diffusion_pytorch_model.safetensors"  # its config stays
+    save_file(state, file, metadata={"format": "pt"})
 
 
 def main() -> None:
