@@ -59,4 +59,4 @@ def test_a_number_of_which_the_weights_know_a_few_is_chosen_among_them(preset):
     assert isinstance(frames, gr.Radio) and [value for _, value in frames.choices] == [8, 12]
     assert form.fill({"num_frames": 12}) == {frames: 12}
     assert form.fill({"num_frames": 9}) == {}
-    assert form.request(held(form, num_frames=frames.preprocess(12))).num_frames == 12
+    assert vars(form.request(held(form, num_frames=frames.preprocess(12))))["num_frames"] == 12
