@@ -124,7 +124,7 @@ def test_sizes_and_lengths_that_the_weights_do_not_make_are_refused_with_those_t
         config.check(Weights(), request)
     with pytest.raises(ValueError, match=r"Frames must be one of 9, .* Try 49"):
         config.check(Weights(), replace(request, size="480x480", num_frames=80))
-    assert config.choices(Weights(sizes=["64x64"])) == {"size": ("64x64",)}
+    assert config.choices(Weights(sizes=["64x64"], frames=[20])) == {"size": ("64x64",), "num_frames": (20,)}
 
 
 def test_only_the_face_models_are_loaded_to_show_a_face():
