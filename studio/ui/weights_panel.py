@@ -66,13 +66,11 @@ class WeightsPanel:
     def on_load(self, agreed: bool) -> Iterator[Updates]:
         """What is here now, and a running download until its end."""
         yield self._settled(agreed)
+        running: Updates = {self.fetch: gr.update(interactive=False), self.cancel: gr.update(interactive=True)}
         for download in self._downloads.follow(self.preset):
             if download.running:
-                yield {
-                    self.fetch: gr.update(interactive=False),
-                    self.cancel: gr.update(interactive=True),
-                    self.progress: progress(download),
-                }
+                yield running | {self.progress: progress(download)}
+                running = {}  # once: a button that is drawn again under the pointer may lose its click
             else:
                 yield self._settled(agreed) | {self.progress: _failure(download.failure)}
 
