@@ -88,7 +88,7 @@ def check(weights: CvdWeights, request: CvdRequest) -> None:
 def check_networks(request: CvdRequest, unet: Config, vae: Config, pose_encoder: Config) -> None:
     """ValueError for a size or a length that these networks do not make."""
     check_size(unet, vae, request.height, request.width)
-    check_length(request.num_frames, pose_encoder["max_frames"], unet["motion_max_seq_length"])
+    check_length(request.num_frames, pose_encoder.get("max_frames"), unet.get("motion_max_seq_length"))
 
 
 def recipe(weights: CvdWeights) -> Recipe:

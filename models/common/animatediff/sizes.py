@@ -15,10 +15,10 @@ Config = Mapping[str, Any]
 
 
 def saved_config(source: str) -> Config | None:
-    """The config.json of a folder of weights; None where they do not lie on this machine under that name."""
+    """The config.json of a folder of weights; None where there is none on this machine that can be read."""
     try:
         return json.loads((REPOSITORY / source / "config.json").read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
