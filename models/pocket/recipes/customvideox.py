@@ -2,11 +2,13 @@
 
 Each clip is told with its subject's looks left out ("the object bounces on grass", sometimes "the cube ..."), and
 shown the same subject cut out of another scene, pose, size and view, so that the looks must come from the picture.
-One time in ten there are no words, one time in ten no picture. Most steps see two of a clip's five groups of frames,
-at their true places: a look is learned as well from them, in half the time; the last steps see whole clips.
+One time in ten there are no words, one time in ten no picture. Most steps see eight of a clip's twenty frames, at
+their true places: a look is learned as well from them, in half the time; the last steps see whole clips.
 Noisy timesteps come more often, since a shape is decided early. Every place counts the same: an error that counts more
 where the subject turned out to be teaches to see it wherever it might be, and what bounces becomes a pillar.
+The LoRA learns on the coarse network first, where a clip costs half, and goes on from there.
     python -m models.pocket.recipes.customvideox references    render and encode the pictures, once
+    python -m models.pocket.recipes.customvideox train --coarse --seconds 11000
     python -m models.pocket.recipes.customvideox train --seconds 1500
 """
 
@@ -43,7 +45,9 @@ from models.pocket.recipes.training import (
     trapezoid,
 )
 from models.pocket.recipes.transformer import (
+    COARSE_GROUP,
     DROPPED,
+    FOLDERS,
     FRAMES,
     GROUP,
     SCHEDULER,
@@ -57,7 +61,6 @@ from models.pocket.world import Scene, caption, sample_scene
 from models.pocket.world.clip import SIDE
 from models.pocket.world.cutouts import cutout
 
-BASE = Path("models/pocket/weights/repvideo/transformer_off")
 OUTPUT = Path("models/pocket/weights/customvideox/lora")
 PICTURES = 3  # of each clip's subject
 FOLDER = STATE / "references"
@@ -65,7 +68,7 @@ SETTINGS = LoraSettings(rank=32, alpha=32.0, layers=tuple(LAYERS), rows="all", m
 NAMED = 0.9  # share of captions that say what the subject is
 NOUNS = ("object", "object", "thing", "subject")  # none is in the vocabulary: the text encoder reads <unk>
 ENCODED_AT_ONCE = 64
-SEEN = 2  # groups of a clip in a step
+SEEN = 8  # of a clip's frames in a step
 WHOLE, SOMETIMES_WHOLE = 0.15, 0.15  # the last share of the time, and of the steps before, sees all of them
 
 
@@ -181,10 +184,11 @@ class PictureToVideo(nn.Module):
         memory = None if pictures is None else network.remember(pictures, adapted)
         rotary = rotary_for(network.config, FRAMES, noisy.shape[3], noisy.shape[4], noisy.device)
         assert rotary is not None
-        size = len(rotary[0]) // (FRAMES // GROUP)
+        per_token = network.config.patch_size_t
+        size = len(rotary[0]) // (FRAMES // per_token)
         rows = (groups[:, None] * size + torch.arange(size, device=noisy.device)).flatten()
         table = embed.get_buffer("pos_embedding")[:, words.shape[1] + rows]
-        streams = (embed.text_proj(words), embed.proj(patchify(noisy)) + table)
+        streams = (embed.text_proj(words), embed.proj(patchify(noisy, per_token)) + table)
         emb = network.embed_time(timestep, noisy.dtype)
         return network.run_blocks(streams, emb, (rotary[0][rows], rotary[1][rows]), adapted, memory)
 
@@ -206,9 +210,11 @@ def evaluate(model: PictureToVideo, encoder: nn.Module, data: Subjects, noise: N
     return {name: float(np.mean(found)) for name, found in losses.items()}
 
 
-def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output: Path) -> None:
+def train(rank: Rank, coarse: bool, seconds: float, batch: int, lr: float) -> None:
     torch.manual_seed(0)
-    run = Run(STATE / "customvideox", seconds, rank)
+    base = FOLDERS["coarse" if coarse else "repvideo_off"]
+    group = COARSE_GROUP if coarse else GROUP
+    run = Run(STATE / ("customvideox_coarse" if coarse else "customvideox"), seconds, rank)
     tokenizer = text.build_tokenizer()
     data = Subjects("train", rank, tokenizer)
     test = Subjects("test", Rank(0, 1, rank.device), tokenizer) if rank.first else None
@@ -222,6 +228,10 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
     learner = Learner(lora, both, decay=0.995)
     if state := run.resume():
         learner.load(state)
+    elif not coarse:
+        learned = torch.load(STATE / "customvideox_coarse/state.pt", map_location=rank.device, weights_only=True)
+        lora.load_state_dict(learned["average"])
+        learner = Learner(lora, both, decay=0.995)  # its average begins there too
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
@@ -239,9 +249,9 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
         clips, pictures, ids = data.batch(batch // rank.world, rng, DROPPED)
         timestep = (1000 * (stratified_timesteps(len(clips), rng) / 1000).sqrt()).long().to(rank.device)
         whole = progress > 1 - WHOLE or draw_together(rank) < SOMETIMES_WHOLE
-        groups = None if whole else torch.randperm(FRAMES // GROUP)[:SEEN].sort().values.to(rank.device)
+        groups = None if whole else torch.randperm(FRAMES // group)[: SEEN // group].sort().values.to(rank.device)
         if groups is not None:
-            clips = clips.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2)
+            clips = clips.unflatten(1, (-1, group))[:, groups].flatten(1, 2)
         noisy, target = noise(clips, torch.randn_like(clips), timestep)
         # whole steps go without a picture, by the step's number, so that processes agree and tokens are saved
         shown = None if run.step % round(1 / DROPPED) == 3 else pictures
@@ -249,7 +259,7 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
             with torch.no_grad():
                 words = encoder(ids).last_hidden_state
             predicted = model(noisy, timestep, words, shown, groups)
-        loss = (predicted.float() - (target if groups is None else patchify(target))).square().mean()
+        loss = (predicted.float() - (target if groups is None else patchify(target, group))).square().mean()
         number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
         if shown is not None:
@@ -261,9 +271,11 @@ def train(rank: Rank, seconds: float, batch: int, lr: float, base: Path, output:
     if rank.first:
         save()
         learner.finish()
-        lora.save(output)
+        if coarse:
+            return
+        lora.save(OUTPUT)
         facts = {"recipe": "customvideox train", "base": str(base), "steps": run.step, "samples": run.samples}
-        (output / "training.json").write_text(json.dumps(facts) + "\n")
+        (OUTPUT / "training.json").write_text(json.dumps(facts) + "\n")
 
 
 def main() -> None:
@@ -272,14 +284,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1500)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--base", type=Path, default=BASE, help="folder of the network the LoRA is for")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--coarse", action="store_true", help="on the coarse network")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if options.stage == "references":
         make_references(options.processes)
         return
-    launch(train, options.processes, options.seconds, options.batch, options.lr, options.base, options.output)
+    launch(train, options.processes, options.coarse, options.seconds, options.batch, options.lr)
 
 
 if __name__ == "__main__":

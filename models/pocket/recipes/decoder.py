@@ -1,6 +1,6 @@
 """Teach the pocket video VAE's decoder to finish what the transformer draws.
 
-A token of the transformer paints 8 x 8 pixels of four frames, and a small network leaves the seams between tokens
+A token of the transformer paints 8 x 8 pixels of two frames, and a small network leaves the seams between tokens
 frayed. So clips of training are noised part of the way and drawn again by the transformer and its own sampler, and the
 decoder learns to give the clip's true frames for them; one piece in four has the encoder's own latents, so that it
 keeps to those too (docs/evidence.md: 4 to 6 dB are lost there). The encoder is not touched: latents, transformers and
@@ -47,7 +47,7 @@ from models.repvideo.sampler import NoiseTable, make_sampler
 from models.repvideo.transformer import RepVideoTransformer3DModel
 
 TRANSFORMER = Path("models/pocket/weights/repvideo/transformer_off")
-STEPS, GUIDANCE = 25, 4.0  # as RepVideo's preset had them when these weights were made; later 3
+STEPS, GUIDANCE = 25, 3.0  # RepVideo's preset has this guidance, and 16 steps
 FIRST, LAST = 12, 19  # of the steps: where a clip's redrawing begins; the earlier, the less of it is left
 TEST_CLIPS = 64
 CHUNK, PIECE = 2, 6  # latent frames that the VAE decodes at a time, and of a piece in training

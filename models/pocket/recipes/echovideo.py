@@ -3,8 +3,10 @@
 The recogniser, the vision tower, the text encoder and the VAE are frozen; the fusing layers and the transformer learn.
 Most captions leave the looks unsaid, so that the face must tell them; the reference is always another picture of the
 person than the clip. The picture's latents are given half of the time: a network that always has them copies them.
-    python -m models.pocket.recipes.echovideo --seconds 1800
-    python -m models.pocket.recipes.echovideo --stage image_only --seconds 1800   the comparison: latents, no fusion
+It learns on the coarse network first, where a clip costs half; what it learned there is added to the base.
+    python -m models.pocket.recipes.echovideo --coarse --seconds 1600
+    python -m models.pocket.recipes.echovideo --seconds 900
+    python -m models.pocket.recipes.echovideo --stage image_only ...   the comparison: latents, no fusion
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import contextlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +45,17 @@ from models.pocket.recipes.training import (
     set_learning_rate,
     trapezoid,
 )
-from models.pocket.recipes.transformer import CONFIG, DROPPED, SCHEDULER, Noise, patchify, stratified_timesteps
+from models.pocket.recipes.transformer import (
+    COARSE_GROUP,
+    CONFIG,
+    DROPPED,
+    GROUP,
+    SCHEDULER,
+    Noise,
+    finer,
+    patchify,
+    stratified_timesteps,
+)
 from models.pocket.world import Person, caption
 from models.pocket.world.clip import SIDE
 from models.pocket.world.portraits import portrait
@@ -155,9 +168,9 @@ class People:
 class FaceToVideo(nn.Module):
     """The network in training: fuse, then predict v in patches for whole clips."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames_per_token: int = GROUP) -> None:
         super().__init__()
-        self.transformer = EchoVideoTransformer3DModel(**NETWORK)
+        self.transformer = EchoVideoTransformer3DModel(**{**NETWORK, "patch_size_t": frames_per_token})
         side = CONFIG["sample_height"]
         rotary = rotary_for(self.transformer.config, CONFIG["sample_frames"], side, side)
         assert rotary is not None
@@ -166,7 +179,7 @@ class FaceToVideo(nn.Module):
         if not torch.cuda.is_available():
             self.transformer.set_attn_processor(MatmulAttention())  # pyright: ignore[reportArgumentType] -- as the base
 
-    def start_from(self, base: dict[str, Tensor]) -> None:
+    def start_from(self, base: Mapping[str, Tensor]) -> None:
         """The base's weights; the picture's channels start unseen, the fused words as the words themselves, with the
         face's tokens added to the slots that captions rarely fill."""
         network = self.transformer
@@ -189,6 +202,18 @@ class FaceToVideo(nn.Module):
             network.face_info_proj.weight.normal_(0, 0.05)
             network.face_info_proj.weight[:, NETWORK["resampler_queries"] :] += torch.eye(faces)
             network.face_info_proj.bias.zero_()
+
+    def carry_over(self, learned: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> None:
+        """Add what the same stage changed in the network that has the weights `before`, and take the layers that are
+        its own (task arithmetic, arXiv:2212.04089)."""
+        own = self.state_dict()
+        for name, value in learned.items():
+            if name not in before:
+                own[name].copy_(value)
+                continue
+            change = value.clone()
+            change[tuple(slice(size) for size in before[name].shape)] -= before[name]
+            own[name] += change
 
     def forward(
         self, noisy: Tensor, picture: Tensor, timestep: Tensor, words: Tensor, tokens: Tensor, rows: Tensor
@@ -218,28 +243,35 @@ def evaluate(model: FaceToVideo, encoder: nn.Module, data: People, noise: Noise)
     return losses
 
 
-def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None:
+def _average(run: str) -> dict[str, Tensor]:
+    return torch.load(STATE / run / "state.pt", map_location="cpu", weights_only=True)["average"]
+
+
+def train(rank: Rank, stage: str, coarse: bool, seconds: float, batch: int, lr: float) -> None:
     torch.manual_seed(0)
-    run = Run(STATE / ("echovideo" if stage == "full" else f"echovideo_{stage}"), seconds, rank)
+    name, group = ("echovideo" if stage == "full" else f"echovideo_{stage}"), COARSE_GROUP if coarse else GROUP
+    run = Run(STATE / (f"{name}_coarse" if coarse else name), seconds, rank)
     tokenizer = text.build_tokenizer()
     data = People(("train", PEOPLE), rank, tokenizer)
     test = People(("test",), Rank(0, 1, rank.device), tokenizer) if rank.first else None
-    base = torch.load(STATE / "base/state.pt", map_location="cpu", weights_only=True)["average"]
+    base = _average("coarse" if coarse else "base")
     encoder = text.build_encoder(len(tokenizer))
     prefix = "text_encoder."
     encoder.load_state_dict({k.removeprefix(prefix): v for k, v in base.items() if k.startswith(prefix)}, strict=False)
     encoder = encoder.requires_grad_(False).eval()
     encoder.to(rank.device)  # pyright: ignore[reportArgumentType] -- transformers' decorator keeps self
-    model = FaceToVideo()
+    model = FaceToVideo(group)
     model.start_from({k: v for k, v in base.items() if k.startswith("transformer.")})
+    if not coarse:
+        model.carry_over(finer(_average(f"{name}_coarse")), finer(_average("coarse")))
     model.to(rank.device)
     muon, slow, fast = [], [], []
-    for name, parameter in model.named_parameters():
-        if stage == "image_only" and _fuses(name):
-            parameter.requires_grad_("text_proj" in name)
+    for key, parameter in model.named_parameters():
+        if stage == "image_only" and _fuses(key):
+            parameter.requires_grad_("text_proj" in key)
         if parameter.requires_grad:
-            matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
-            (fast if _fuses(name) or "patch_embed" in name else muon if matrix else slow).append(parameter)
+            matrix = parameter.ndim == 2 and "transformer_blocks" in key and (".attn1." in key or ".ff." in key)
+            (fast if _fuses(key) or "patch_embed" in key else muon if matrix else slow).append(parameter)
     both = optimizers(muon, slow, 2e-3 * lr, 1e-3 * lr) + optimizers([], fast, 0.0, 1.5e-3)
     learner = Learner(model, both)
     if state := run.resume():
@@ -265,7 +297,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
             with torch.no_grad():
                 words = encoder(ids).last_hidden_state
             predicted = model(noisy, picture, timestep, words, tokens, rows)
-        loss = (patchify(predicted.float()) - patchify(target)).square().mean()
+        loss = (patchify(predicted.float(), group) - patchify(target, group)).square().mean()
         number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + batch
         losses.append(number)
@@ -276,6 +308,8 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, lr: float) -> None
     if rank.first:
         save()
         learner.finish()
+        if coarse:
+            return
         folder = OUTPUT if stage == "full" else STATE / f"echovideo_{stage}/transformer"
         model.transformer.half().save_pretrained(folder)
         (folder / "training.json").write_text(json.dumps({"recipe": f"echovideo --stage {stage}"}) + "\n")
@@ -290,12 +324,13 @@ def _fuses(name: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", choices=("full", "image_only"), default="full")
+    parser.add_argument("--coarse", action="store_true", help="on the coarse network")
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=0.5, help="times the base's learning rate")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    launch(train, options.processes, options.stage, options.seconds, options.batch, options.lr)
+    launch(train, options.processes, options.stage, options.coarse, options.seconds, options.batch, options.lr)
 
 
 if __name__ == "__main__":

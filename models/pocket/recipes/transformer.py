@@ -1,9 +1,12 @@
 """Train the pocket text-to-video transformer with CogVideoX's objective, then RepVideo's continuation of it.
 
 v-prediction on a zero-terminal-SNR schedule, captions dropped to the empty prompt one time in ten, averaged weights.
-Early steps see one group of frames (a fifth of the tokens, at its true place in the clip), later ones two groups or
-whole clips, the last ones whole clips only: tokens left out cost nothing and a clip's groups say much the same.
-    python -m models.pocket.recipes.transformer base --seconds 5400
+First a network whose tokens span four frames (half the tokens, a third of the cost); its early steps see one group
+of frames (a fifth of the tokens, at its true place in the clip), later ones two groups or whole clips, the last ones
+whole clips only: tokens left out cost nothing and a clip's groups say much the same. Then the base: its tokens span
+two frames, all but its first and last layer begin as the coarse network's, and it sees whole clips.
+    python -m models.pocket.recipes.transformer coarse --seconds 7000
+    python -m models.pocket.recipes.transformer base --seconds 4200
     python -m models.pocket.recipes.transformer repvideo --seconds 900      the base continued with the feature cache
     python -m models.pocket.recipes.transformer repvideo_off --seconds 900  the base continued as long without it
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +44,8 @@ from models.pocket.recipes.vae import WEIGHTS
 from models.pocket.world import caption, sample_scene
 from models.repvideo.transformer import RepVideoTransformer3DModel
 
-FRAMES, GROUP = 20, 4
+FRAMES = 20
+GROUP, COARSE_GROUP = 2, 4  # frames a token spans
 CONFIG = {
     "num_attention_heads": 3, "attention_head_dim": 64, "in_channels": 8, "out_channels": 8, "num_layers": 6,
     "time_embed_dim": 64, "text_embed_dim": text.DIM, "max_text_seq_length": text.MAX_TOKENS,
@@ -52,7 +57,14 @@ CONFIG = {
 SCHEDULER = {"snr_shift_scale": 1.0, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
              "timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}  # fmt: skip
 DROPPED = 0.1
-DECAY = 0.35  # share of the base's time in which the learning rate falls
+DECAY = 0.35  # share of the coarse network's time in which the learning rate falls
+LEARNING_RATE = {"coarse": 1.0, "base": 0.5, "repvideo": 0.25, "repvideo_off": 0.25}
+FOLDERS = {
+    "coarse": STATE / "coarse/transformer",
+    "repvideo": Path("models/pocket/weights/repvideo/transformer"),
+    "repvideo_off": Path("models/pocket/weights/repvideo/transformer_off"),
+}
+BEGINS_AS = {"base": "coarse", "repvideo": "base", "repvideo_off": "base"}
 
 
 class TextToVideo(nn.Module):
@@ -61,14 +73,20 @@ class TextToVideo(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, vocabulary_size: int) -> None:
+    def __init__(self, vocabulary_size: int, frames_per_token: int = GROUP) -> None:
         super().__init__()
+        self.frames_per_token = frames_per_token
         self.text_encoder = text.build_encoder(vocabulary_size)
-        self.transformer = RepVideoTransformer3DModel(**CONFIG)
+        self.transformer = RepVideoTransformer3DModel(**{**CONFIG, "patch_size_t": frames_per_token})
         side = CONFIG["sample_height"] // CONFIG["patch_size"]
         self.tokens_per_group = side * side
         cos, sin = get_3d_rotary_pos_embed(
-            CONFIG["attention_head_dim"], None, (side, side), FRAMES // GROUP, grid_type="slice", max_size=(side, side)
+            CONFIG["attention_head_dim"],
+            None,
+            (side, side),
+            FRAMES // frames_per_token,
+            grid_type="slice",
+            max_size=(side, side),
         )  # pyright: ignore[reportGeneralTypeIssues]
         self.register_buffer("cos", cos.float(), persistent=False)
         self.register_buffer("sin", sin.float(), persistent=False)
@@ -77,7 +95,7 @@ class TextToVideo(nn.Module):
 
     def forward(self, noisy: Tensor, timestep: Tensor, ids: Tensor, groups: Tensor, feature_cache: bool) -> Tensor:
         """Patches of v [batch, len(groups) * tokens, patch values] for noisy latents
-        [batch, len(groups) * GROUP, channels, height, width] that stand at `groups` of the clip."""
+        [batch, len(groups) * frames_per_token, channels, height, width] that stand at `groups` of the clip."""
         network = self.transformer
         words = self.text_encoder(ids).last_hidden_state
         rows = (
@@ -85,20 +103,32 @@ class TextToVideo(nn.Module):
         ).flatten()
         embed = network.patch_embed
         table = embed.get_buffer("pos_embedding")[:, text.MAX_TOKENS + rows]
-        video = embed.proj(patchify(noisy)) + table.to(noisy.dtype)
+        video = embed.proj(patchify(noisy, self.frames_per_token)) + table.to(noisy.dtype)
         streams = (embed.text_proj(words), video)
         rotary = (self.cos[rows], self.sin[rows])
         emb = network.embed_time(timestep, noisy.dtype)
         return network.proj_out(network.run_blocks(streams, emb, rotary, feature_cache=feature_cache))
 
 
-def patchify(latents: Tensor) -> Tensor:
+def patchify(latents: Tensor, frames_per_token: int = GROUP) -> Tensor:
     """[batch, frames, channels, height, width] -> [batch, tokens, patch values], in the order of the network's output
     (channels, frames, rows, columns)."""
-    p, t = CONFIG["patch_size"], CONFIG["patch_size_t"]
+    p, t = CONFIG["patch_size"], frames_per_token
     b, f, c, h, w = latents.shape
     grid = latents.reshape(b, f // t, t, c, h // p, p, w // p, p)
     return grid.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
+
+
+def finer(average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Averaged weights of a network with coarse tokens, for tokens of GROUP frames: a frame is read with the sum of
+    the layers of the two it stands for, 0.7 times as loudly, and drawn with their mean."""
+    weight, area = average["transformer.patch_embed.proj.weight"], CONFIG["patch_size"] ** 2
+    read = weight.view(len(weight), -1, 2, GROUP, area).sum(2).flatten(1)
+    drawn = {
+        name: average[name].unflatten(0, (CONFIG["out_channels"], 2, GROUP, area)).mean(1).flatten(0, 2)
+        for name in ("transformer.proj_out.weight", "transformer.proj_out.bias")
+    }
+    return {**average, "transformer.patch_embed.proj.weight": 0.7 * read, **drawn}
 
 
 class Latents:
@@ -141,10 +171,10 @@ def stratified_timesteps(size: int, rng: np.random.Generator) -> Tensor:
 
 
 def groups_seen(progress: float, draw: float) -> int:
-    """How many of a clip's groups a step of the base sees; `draw` is uniform in [0, 1)."""
+    """How many of a clip's groups a step of the coarse network sees; `draw` is uniform in [0, 1)."""
     if progress < 0.19:
         return 1
-    return 2 if progress < 1 - DECAY and draw < 0.6 else FRAMES // GROUP
+    return 2 if progress < 1 - DECAY and draw < 0.6 else FRAMES // COARSE_GROUP
 
 
 def draw_together(rank: Rank) -> float:
@@ -160,7 +190,7 @@ def evaluate(model: TextToVideo, data: Latents, noise: Noise, feature_cache: boo
     """v loss on held-out clips with fixed noise, for low, middle and high timesteps."""
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     losses = {"low": [], "mid": [], "high": []}
-    groups = torch.arange(FRAMES // GROUP, device=data.rank.device)
+    groups = torch.arange(FRAMES // model.frames_per_token, device=data.rank.device)
     data.order = np.zeros(0, np.int64)
     for index in range(6):
         latents, ids = data.batch(16, rng, 0.0)
@@ -170,35 +200,38 @@ def evaluate(model: TextToVideo, data: Latents, noise: Noise, feature_cache: boo
         noisy, target = noise(latents, draw, timestep)
         with autocast(latents.device):
             predicted = model(noisy, timestep, ids, groups, feature_cache)
-        level.append(float((predicted.float() - patchify(target)).square().mean()))
+        level.append(float((predicted.float() - patchify(target, model.frames_per_token)).square().mean()))
     means = {f"val_{name}": float(np.mean(level)) for name, level in losses.items()}
     return means | {"val": float(np.mean(list(means.values())))}
 
 
-def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: float) -> None:
+def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
     torch.manual_seed(0)
     run = Run(STATE / stage, seconds, rank)
-    feature_cache = stage == "repvideo"
+    feature_cache, coarse = stage == "repvideo", stage == "coarse"
+    group = COARSE_GROUP if coarse else GROUP
     tokenizer = text.build_tokenizer()
-    model = TextToVideo(len(tokenizer)).to(rank.device)
-    if stage == "base":
+    model = TextToVideo(len(tokenizer), group).to(rank.device)
+    if coarse:
         nn.init.zeros_(model.transformer.proj_out.weight)
         nn.init.zeros_(model.transformer.proj_out.bias)
-    model.text_encoder.requires_grad_(stage == "base")  # one text encoder serves all of them
+    model.text_encoder.requires_grad_(coarse)  # one text encoder serves all of them
     muon, adamw, gates = [], [], [model.transformer.learnable_gating]
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
         if parameter is not gates[0] and parameter.requires_grad:
             (muon if matrix else adamw).append(parameter)
+    lr = LEARNING_RATE[stage]
     both = optimizers(muon, adamw, 2e-3 * lr, 1e-3 * lr)
     if feature_cache:  # a handful of scalars that start at zero and have little time: a larger step
         both += optimizers([], gates, 0.0, 5e-3)
     learner = Learner(model, both)
     if state := run.resume():
         learner.load(state)
-    elif start:
-        beginning = torch.load(STATE / start / "state.pt", map_location=rank.device, weights_only=True)
-        model.load_state_dict(beginning["average"], strict=False)  # all but buffers
+    elif not coarse:
+        path = STATE / BEGINS_AS[stage] / "state.pt"
+        beginning = torch.load(path, map_location=rank.device, weights_only=True)["average"]
+        model.load_state_dict(finer(beginning) if stage == "base" else beginning, strict=False)  # all but buffers
         nn.init.constant_(model.transformer.learnable_gating, 0.0)
         learner = Learner(model, both)
         assert learner.average is not None
@@ -207,7 +240,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     data, test = Latents("train", rank, tokenizer), Latents("test", rank, tokenizer)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
-    everything = torch.arange(FRAMES // GROUP, device=rank.device)
+    everything = torch.arange(FRAMES // group, device=rank.device)
     losses: list[float] = []
 
     def save() -> None:
@@ -216,19 +249,17 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
             run.note(**evaluate(model, test, noise, feature_cache))
 
     while (progress := run.progress) < 1:
-        set_learning_rate(
-            both, trapezoid(progress, 0.01, DECAY) if stage == "base" else trapezoid(progress, 0.05, 0.9)
-        )
-        seen = groups_seen(progress, draw_together(rank)) if stage == "base" else FRAMES // GROUP
-        size = (batch if seen == FRAMES // GROUP else 2 * batch) // rank.world
-        groups = everything[torch.randperm(FRAMES // GROUP)[:seen].sort().values]
+        set_learning_rate(both, trapezoid(progress, 0.01, DECAY) if coarse else trapezoid(progress, 0.05, 0.9))
+        seen = groups_seen(progress, draw_together(rank)) if coarse else len(everything)
+        size = (batch if seen == len(everything) else 2 * batch) // rank.world
+        groups = everything[torch.randperm(len(everything))[:seen].sort().values]
         latents, ids = data.batch(size, rng, DROPPED)
-        latents = latents.unflatten(1, (-1, GROUP))[:, groups].flatten(1, 2)
+        latents = latents.unflatten(1, (-1, group))[:, groups].flatten(1, 2)
         timestep = stratified_timesteps(size, rng).to(rank.device)
         noisy, target = noise(latents, torch.randn_like(latents), timestep)
         with autocast(rank.device):
             predicted = model(noisy, timestep, ids, groups, feature_cache)
-        loss = (predicted.float() - patchify(target)).square().mean()
+        loss = (predicted.float() - patchify(target, group)).square().mean()
         number = learner.step(rank, loss)
         run.step, run.samples = run.step + 1, run.samples + size * rank.world
         losses.append(number)
@@ -239,30 +270,27 @@ def train(rank: Rank, stage: str, seconds: float, batch: int, start: str, lr: fl
     if rank.first:
         save()
         learner.finish()
-        export(model, tokenizer, stage)
+        if stage in FOLDERS:
+            export(model, tokenizer, stage)
 
 
 def export(model: TextToVideo, tokenizer: text.T5Tokenizer, stage: str) -> None:
-    """Write fp16 weights in diffusers layout. The base and both continuations keep their own transformer;
-    the text encoder is the base's and stays as it is in the continuations."""
-    if stage == "base":
+    """Write fp16 weights in diffusers layout; the text encoder is the coarse network's and stays as it is after it."""
+    if stage == "coarse":
         text.save(tokenizer, model.text_encoder, WEIGHTS)
         CogVideoXDDIMScheduler(**SCHEDULER).save_pretrained(WEIGHTS / "scheduler")
-    folder = WEIGHTS / "transformer" if stage == "base" else Path("models/pocket/weights/repvideo") / {
-        "repvideo": "transformer", "repvideo_off": "transformer_off"}[stage]  # fmt: skip
-    model.transformer.half().save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps({"recipe": f"transformer {stage}"}) + "\n")
+    model.transformer.half().save_pretrained(FOLDERS[stage])
+    (FOLDERS[stage] / "training.json").write_text(json.dumps({"recipe": f"transformer {stage}"}) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("base", "repvideo", "repvideo_off"))
+    parser.add_argument("stage", choices=tuple(LEARNING_RATE))
     parser.add_argument("--seconds", type=float, default=5400)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    start = "" if options.stage == "base" else "base"
-    launch(train, options.processes, options.stage, options.seconds, options.batch, start, 1.0 if not start else 0.25)
+    launch(train, options.processes, options.stage, options.seconds, options.batch)
 
 
 if __name__ == "__main__":

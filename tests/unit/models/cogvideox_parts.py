@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "sample_frames": 9,
     "max_text_seq_length": TEXT_TOKENS,
 }
-# as the pocket weights: patches of four frames, rotary positions and a position table
+# of the pocket weights' kind: patches of several frames, rotary positions and a position table
 PATCHED = SMALL | {
     "patch_size_t": 4,
     "sample_frames": 8,

@@ -14,11 +14,23 @@ from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.decoder import Decoder, Redrawer, export
+from models.pocket.recipes.echovideo import FaceToVideo
 from models.pocket.recipes.latents import scaled_encoder
 from models.pocket.recipes.training import AveragedWeights, Rank, Run, trapezoid
-from models.pocket.recipes.transformer import CONFIG, FRAMES, GROUP, SCHEDULER, Noise, TextToVideo, patchify
+from models.pocket.recipes.transformer import (
+    COARSE_GROUP,
+    CONFIG,
+    FRAMES,
+    GROUP,
+    SCHEDULER,
+    Noise,
+    TextToVideo,
+    finer,
+    patchify,
+)
 from models.pocket.recipes.vae import WEIGHTS, frame_autoencoder, inflate
 from models.pocket.world import caption, render_clip, sample_scene
+from models.repvideo.transformer import RepVideoTransformer3DModel
 
 RANK = Rank(0, 1, torch.device("cpu"))
 
@@ -54,6 +66,44 @@ def test_training_forward_equals_the_network_the_studio_runs() -> None:
         words = model.text_encoder(ids).last_hidden_state
         whole = model.transformer(latents, words, timestep, image_rotary_emb=(model.cos, model.sin)).sample
     assert torch.allclose(patchify(whole), patches, atol=1e-5)
+
+
+def test_finer_tokens_read_and_draw_a_still_clip_as_the_coarse_ones_do() -> None:
+    torch.manual_seed(0)
+    words = len(text.build_tokenizer())
+    coarse, fine = TextToVideo(words, COARSE_GROUP), TextToVideo(words, GROUP)
+    fine.load_state_dict(finer(coarse.state_dict()) | dict(fine.named_buffers()), strict=False)
+    still = torch.randn(1, 1, 8, 16, 16).expand(-1, COARSE_GROUP, -1, -1, -1)
+    with torch.no_grad():
+        read = [
+            network.transformer.patch_embed.proj(patches) - network.transformer.patch_embed.proj.bias
+            for network, patches in ((coarse, patchify(still, COARSE_GROUP)), (fine, patchify(still[:, :GROUP])))
+        ]
+        hidden = torch.randn(1, 64, 192)
+        drawn = [network.transformer.proj_out(hidden).unflatten(-1, (8, -1, 4)) for network in (coarse, fine)]
+    assert torch.allclose(read[1], 0.7 * read[0], atol=1e-5)
+    assert torch.allclose(drawn[1], drawn[0].unflatten(3, (2, GROUP)).mean(3), atol=1e-5)
+
+
+def test_what_was_learned_on_the_coarse_network_is_added_to_the_base() -> None:
+    torch.manual_seed(0)
+    base, coarse = (
+        {f"transformer.{name}": weight for name, weight in network.named_parameters()}
+        for network in (
+            RepVideoTransformer3DModel(**CONFIG),
+            RepVideoTransformer3DModel(**{**CONFIG, "patch_size_t": COARSE_GROUP}),
+        )
+    )
+    learned = finer(dict(FaceToVideo(COARSE_GROUP).named_parameters()))
+    same, moved = FaceToVideo(), FaceToVideo()
+    for model, start in ((same, finer(coarse)), (moved, base)):
+        model.start_from(start)
+        model.carry_over(learned, finer(coarse))
+    for name, found in same.named_parameters():
+        assert torch.allclose(found, learned[name], atol=1e-5), name
+    layer = "transformer.transformer_blocks.0.ff.net.0.proj.weight"
+    change = moved.get_parameter(layer) - learned[layer]
+    assert torch.allclose(change, base[layer] - coarse[layer], atol=1e-5)
 
 
 def test_groups_seen_alone_stand_at_their_true_place() -> None:
