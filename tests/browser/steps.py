@@ -9,6 +9,15 @@ def ready(page) -> None:
     page.wait_for_function("() => localStorage.getItem('quintet-visitor')")
 
 
+def bound(page) -> None:
+    """Wait until two frames are drawn and nothing is left to do. Gradio draws fields when they are first seen and
+    binds their values a moment later; what a script, quicker than any hand, types in between is lost."""
+    page.evaluate(
+        """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(
+            () => requestIdleCallback(done, { timeout: 1000 }))))"""
+    )
+
+
 def open_tab(page, title: str) -> None:
     """On a narrow page the last tabs are behind a button."""
     tab = page.get_by_role("tab", name=title, exact=True)
@@ -19,6 +28,7 @@ def open_tab(page, title: str) -> None:
     else:
         more.click()
         page.locator(".overflow-dropdown").get_by_role("button", name=title, exact=True).click()
+    bound(page)
 
 
 class Tab:
@@ -36,6 +46,10 @@ class Tab:
         self.stage = self.panel.locator(".q-stage")
         self.line = self.panel.locator(".q-line > span").first
         self.alert = self.panel.locator(".q-alert")
+
+    def open_advanced(self) -> None:
+        self.panel.get_by_role("button", name="Advanced").click()
+        bound(self.page)
 
     def wait_for(self, state: str) -> None:
         self.panel.locator(f".q-stage[data-state={state}]").wait_for()

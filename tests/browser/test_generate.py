@@ -135,7 +135,7 @@ def test_the_switch_of_the_idea_is_in_view_and_told_in_the_result(page):
 
 def test_a_failure_says_what_happened_and_leaves_generate_ready(page):
     tab = Tab(page, "Sketch")
-    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.open_advanced()
     tab.panel.get_by_label("error", exact=True).check()
     tab.generate.click()
     tab.wait_for("failed")

@@ -54,7 +54,7 @@ def test_newest_first_with_seconds_and_a_picture(page):
 
 def test_a_failed_job_is_listed_with_its_message(page):
     tab = Tab(page, "Sketch")
-    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.open_advanced()
     tab.panel.get_by_label("error", exact=True).check()
     tab.prompt.fill("this one fails")
     tab.generate.click()

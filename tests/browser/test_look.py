@@ -15,7 +15,7 @@ def test_nothing_overflows_to_the_side(visit, viewport):
     page = visit(viewport=viewport)
     tab = Tab(page, "Sketch")
     assert overflowing(page) == []
-    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.open_advanced()
     tab.make("a prompt_with_one_very_long_word_" + 20 * "and_so_on_")
     assert overflowing(page) == []
     open_tab(page, "History")

@@ -16,7 +16,7 @@ def tab(pocket_tab) -> Tab:
 
 
 def test_one_press_makes_the_steps_and_the_teacher_s_side_by_side(tab, pocket_studio):
-    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.open_advanced()
     tab.panel.locator(".q-field-num_frames input[type=number]").fill("4")  # a quarter of the time
     tab.prompt.fill("a red ball slides on grass, blue sky, camera still")
     tab.seed.fill("5")

@@ -282,7 +282,7 @@ def test_curves_follow_the_playhead(show):
 
 def test_the_clips_of_one_job_play_in_lock_in_its_tab(page):
     tab = Tab(page, "Sketch")
-    tab.panel.get_by_role("button", name="Advanced").click()
+    tab.open_advanced()
     tab.panel.get_by_label("Views", exact=True).fill("2")
     tab.make("seen from two sides")
     expect(tab.stage.locator("figure b")).to_have_text(["View 1", "View 2"])
