@@ -6,10 +6,12 @@ One time in ten there are no words, one time in ten no picture. Most steps see e
 their true places: a look is learned as well from them, in half the time; the last steps see whole clips.
 Noisy timesteps come more often, since a shape is decided early. Every place counts the same: an error that counts more
 where the subject turned out to be teaches to see it wherever it might be, and what bounces becomes a pillar.
-The LoRA learns on the coarse network first, where a clip costs half, and goes on from there.
+The LoRA learns on the coarse network first, where a clip costs half, and goes on from there; where the training state
+is gone it goes on from the repository's.
     python -m models.pocket.recipes.customvideox references    render and encode the pictures, once
     python -m models.pocket.recipes.customvideox train --coarse --seconds 11000
     python -m models.pocket.recipes.customvideox train --seconds 1500
+    python -m models.pocket.recipes.customvideox train --from-weights --seconds 1500
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from torch import Tensor, nn
 from transformers import T5EncoderModel
 
 from models.common.cogvideox.rotary import rotary_for
-from models.customvideox.lora import LAYERS, LoraSettings, ReferenceLora
+from models.customvideox.lora import LAYERS, LoraSettings, ReferenceLora, load_lora
 from models.customvideox.objective import predict_velocity
 from models.customvideox.reference import place_subject
 from models.customvideox.transformer import CustomVideoXTransformer3DModel
@@ -210,7 +212,7 @@ def evaluate(model: PictureToVideo, encoder: nn.Module, data: Subjects, noise: N
     return {name: float(np.mean(found)) for name, found in losses.items()}
 
 
-def train(rank: Rank, coarse: bool, seconds: float, batch: int, lr: float) -> None:
+def train(rank: Rank, coarse: bool, from_weights: bool, seconds: float, batch: int, lr: float) -> None:
     torch.manual_seed(0)
     base = FOLDERS["coarse" if coarse else "repvideo_off"]
     group = COARSE_GROUP if coarse else GROUP
@@ -229,8 +231,12 @@ def train(rank: Rank, coarse: bool, seconds: float, batch: int, lr: float) -> No
     if state := run.resume():
         learner.load(state)
     elif not coarse:
-        learned = torch.load(STATE / "customvideox_coarse/state.pt", map_location=rank.device, weights_only=True)
-        lora.load_state_dict(learned["average"])
+        if from_weights:
+            learned = load_lora(str(OUTPUT), model.transformer, SETTINGS).state_dict()
+        else:
+            state = torch.load(STATE / "customvideox_coarse/state.pt", map_location=rank.device, weights_only=True)
+            learned = state["average"]
+        lora.load_state_dict(learned)
         learner = Learner(lora, both, decay=0.995)  # its average begins there too
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
     rng = np.random.default_rng((rank.index, run.step))
@@ -284,13 +290,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1500)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--coarse", action="store_true", help="on the coarse network")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--coarse", action="store_true", help="on the coarse network")
+    ways.add_argument("--from-weights", action="store_true", help="begin as the repository's LoRA")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if options.stage == "references":
         make_references(options.processes)
         return
-    launch(train, options.processes, options.coarse, options.seconds, options.batch, options.lr)
+    way = (options.coarse, options.from_weights)
+    launch(train, options.processes, *way, options.seconds, options.batch, options.lr)
 
 
 if __name__ == "__main__":

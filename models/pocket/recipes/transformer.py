@@ -4,9 +4,11 @@ v-prediction on a zero-terminal-SNR schedule, captions dropped to the empty prom
 First a network whose tokens span four frames (half the tokens, a third of the cost); its early steps see one group
 of frames (a fifth of the tokens, at its true place in the clip), later ones two groups or whole clips, the last ones
 whole clips only: tokens left out cost nothing and a clip's groups say much the same. Then the base: its tokens span
-two frames, all but its first and last layer begin as the coarse network's, and it sees whole clips.
+two frames, all but its first and last layer begin as the coarse network's, and most of its steps see eight frames, the
+last ones whole clips. Where the training state is gone it goes on from the repository's weights.
     python -m models.pocket.recipes.transformer coarse --seconds 7000
     python -m models.pocket.recipes.transformer base --seconds 4200
+    python -m models.pocket.recipes.transformer base --from-weights --seconds 2700
     python -m models.pocket.recipes.transformer repvideo --seconds 900      the base continued with the feature cache
     python -m models.pocket.recipes.transformer repvideo_off --seconds 900  the base continued as long without it
 """
@@ -23,6 +25,7 @@ import torch
 import torch.distributed as dist
 from diffusers import CogVideoXDDIMScheduler
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -65,6 +68,7 @@ FOLDERS = {
     "repvideo_off": Path("models/pocket/weights/repvideo/transformer_off"),
 }
 BEGINS_AS = {"base": "coarse", "repvideo": "base", "repvideo_off": "base"}
+SEEN, WHOLE, SOMETIMES_WHOLE = 8, 0.25, 0.1  # frames in a step of the base; shares of time and of steps that see all
 
 
 class TextToVideo(nn.Module):
@@ -134,13 +138,16 @@ def finer(average: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Latents:
     """Batches of latents with freshly worded captions; clips live in memory as float16."""
 
-    def __init__(self, split: str, rank: Rank, tokenizer: PreTrainedTokenizerBase, kind: str = "cogvideox") -> None:
+    def __init__(
+        self, split: str, rank: Rank, tokenizer: PreTrainedTokenizerBase, kind: str = "cogvideox", solids: int = 2
+    ) -> None:
+        """Solids vary more than people do (shape x motion x camera x ground): a clip of them comes `solids` times an
+        epoch."""
         latents = open_latents(split, kind=kind)
         self.clips = torch.from_numpy(np.array(latents[rank.index :: rank.world]))
         self.scenes = [sample_scene(i, split) for i in range(rank.index, len(latents), rank.world)]
-        solids = np.array([scene.person is None for scene in self.scenes])
-        # solids vary more than people do (shape x motion x camera x ground), so a clip of them comes twice an epoch
-        self.epoch = np.repeat(np.arange(len(solids)), np.where(solids, 2, 1))
+        people = np.array([scene.person is not None for scene in self.scenes])
+        self.epoch = np.repeat(np.arange(len(people)), np.where(people, 1, solids))
         self.rank, self.tokenizer = rank, tokenizer
         self.order = np.zeros(0, np.int64)
 
@@ -170,11 +177,14 @@ def stratified_timesteps(size: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(((rng.permutation(size) + rng.random(size)) / size * 1000).astype(np.int64))
 
 
-def groups_seen(progress: float, draw: float) -> int:
-    """How many of a clip's groups a step of the coarse network sees; `draw` is uniform in [0, 1)."""
-    if progress < 0.19:
-        return 1
-    return 2 if progress < 1 - DECAY and draw < 0.6 else FRAMES // COARSE_GROUP
+def groups_seen(stage: str, progress: float, draw: float) -> int:
+    """How many of a clip's groups a step sees; `draw` is uniform in [0, 1)."""
+    if stage == "coarse":
+        if progress < 0.19:
+            return 1
+        return 2 if progress < 1 - DECAY and draw < 0.6 else FRAMES // COARSE_GROUP
+    partly = stage == "base" and progress < 1 - WHOLE and draw >= SOMETIMES_WHOLE
+    return (SEEN if partly else FRAMES) // GROUP
 
 
 def draw_together(rank: Rank) -> float:
@@ -205,7 +215,20 @@ def evaluate(model: TextToVideo, data: Latents, noise: Noise, feature_cache: boo
     return means | {"val": float(np.mean(list(means.values())))}
 
 
-def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
+def beginning(stage: str, from_weights: bool, device: torch.device) -> dict[str, Tensor]:
+    """The weights that a stage begins with: the averaged ones of the stage before it, or the repository's (RepVideo's
+    without the cache, which are nearest to the base)."""
+    if from_weights:
+        found = load_file(FOLDERS["repvideo_off"] / "diffusion_pytorch_model.safetensors", device=str(device))
+        words = load_file(WEIGHTS / "text_encoder/model.safetensors", device=str(device))
+        named = {f"transformer.{name}": tensor for name, tensor in found.items()}
+        return named | {f"text_encoder.{name}": tensor for name, tensor in words.items()}
+    path = STATE / BEGINS_AS[stage] / "state.pt"
+    average = torch.load(path, map_location=device, weights_only=True)["average"]
+    return finer(average) if stage == "base" else average
+
+
+def train(rank: Rank, stage: str, seconds: float, batch: int, from_weights: bool = False) -> None:
     torch.manual_seed(0)
     run = Run(STATE / stage, seconds, rank)
     feature_cache, coarse = stage == "repvideo", stage == "coarse"
@@ -229,15 +252,13 @@ def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
     if state := run.resume():
         learner.load(state)
     elif not coarse:
-        path = STATE / BEGINS_AS[stage] / "state.pt"
-        beginning = torch.load(path, map_location=rank.device, weights_only=True)["average"]
-        model.load_state_dict(finer(beginning) if stage == "base" else beginning, strict=False)  # all but buffers
+        model.load_state_dict(beginning(stage, from_weights, rank.device), strict=False)  # all but buffers
         nn.init.constant_(model.transformer.learnable_gating, 0.0)
         learner = Learner(model, both)
         assert learner.average is not None
         learner.average.step = 500
     noise = Noise(CogVideoXDDIMScheduler(**SCHEDULER), rank.device)
-    data, test = Latents("train", rank, tokenizer), Latents("test", rank, tokenizer)
+    data, test = Latents("train", rank, tokenizer, solids=2 if coarse else 4), Latents("test", rank, tokenizer)
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
     everything = torch.arange(FRAMES // group, device=rank.device)
@@ -250,7 +271,7 @@ def train(rank: Rank, stage: str, seconds: float, batch: int) -> None:
 
     while (progress := run.progress) < 1:
         set_learning_rate(both, trapezoid(progress, 0.01, DECAY) if coarse else trapezoid(progress, 0.05, 0.9))
-        seen = groups_seen(progress, draw_together(rank)) if coarse else len(everything)
+        seen = groups_seen(stage, progress, draw_together(rank))
         size = (batch if seen == len(everything) else 2 * batch) // rank.world
         groups = everything[torch.randperm(len(everything))[:seen].sort().values]
         latents, ids = data.batch(size, rng, DROPPED)
@@ -288,9 +309,12 @@ def main() -> None:
     parser.add_argument("stage", choices=tuple(LEARNING_RATE))
     parser.add_argument("--seconds", type=float, default=5400)
     parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--from-weights", action="store_true", help="the base: begin as the repository's weights")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    launch(train, options.processes, options.stage, options.seconds, options.batch)
+    if options.from_weights and options.stage != "base":
+        parser.error(f"--from-weights is for the base, not for {options.stage}.")
+    launch(train, options.processes, options.stage, options.seconds, options.batch, options.from_weights)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
+from transformers import T5EncoderModel
 
 from models.pocket.recipes import text
 from models.pocket.recipes.attention import MatmulAttention
@@ -20,12 +21,15 @@ from models.pocket.recipes.training import AveragedWeights, Rank, Run, trapezoid
 from models.pocket.recipes.transformer import (
     COARSE_GROUP,
     CONFIG,
+    FOLDERS,
     FRAMES,
     GROUP,
     SCHEDULER,
     Noise,
     TextToVideo,
+    beginning,
     finer,
+    groups_seen,
     patchify,
 )
 from models.pocket.recipes.vae import WEIGHTS, frame_autoencoder, inflate
@@ -115,6 +119,40 @@ def test_groups_seen_alone_stand_at_their_true_place() -> None:
     with torch.no_grad():
         first, last = (model(latents, torch.tensor([500]), ids, torch.tensor([g]), False) for g in (0, 4))
     assert (first - last).abs().max() > 1e-3
+
+
+def test_the_base_sees_some_frames_until_its_last_steps_and_what_follows_sees_all() -> None:
+    everything = FRAMES // GROUP
+    early = [groups_seen("base", 0.5, draw / 100) for draw in range(100)]
+    assert set(early) == {everything, 8 // GROUP} and early.count(everything) < 20
+    assert {groups_seen("base", 0.9, draw / 100) for draw in range(100)} == {everything}
+    assert {groups_seen("repvideo", progress / 10, 0.99) for progress in range(10)} == {everything}
+    coarse = [groups_seen("coarse", progress, 0.3) for progress in (0.1, 0.5, 0.9)]
+    assert coarse == [1, 2, FRAMES // COARSE_GROUP]
+
+
+def test_training_can_go_on_from_the_repositorys_weights() -> None:
+    tokenizer = text.build_tokenizer()
+    model = TextToVideo(len(tokenizer)).eval()
+    missing, unexpected = model.load_state_dict(beginning("base", True, RANK.device), strict=False)
+    assert (missing, unexpected) == (["text_encoder.encoder.embed_tokens.weight"], [])  # shares `shared`
+    ids = text.tokenize(tokenizer, ["a red cube bounces"])
+    saved: Any = RepVideoTransformer3DModel.from_pretrained(FOLDERS["repvideo_off"], torch_dtype=torch.float32)
+    encoder: Any = T5EncoderModel.from_pretrained(WEIGHTS / "text_encoder", torch_dtype=torch.float32)
+    latents, timestep, everything = (
+        torch.randn(1, FRAMES, 8, 16, 16),
+        torch.tensor([500]),
+        torch.arange(FRAMES // GROUP),
+    )
+    with torch.no_grad():
+        expected = saved(
+            latents,
+            encoder(ids).last_hidden_state,
+            timestep,
+            image_rotary_emb=(model.cos, model.sin),
+            feature_cache=False,
+        ).sample
+        assert torch.allclose(model(latents, timestep, ids, everything, False), patchify(expected), atol=1e-4)
 
 
 def test_matmul_attention_equals_the_fused_one() -> None:
