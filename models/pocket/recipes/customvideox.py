@@ -292,7 +292,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--coarse", action="store_true", help="on the coarse network")
-    ways.add_argument("--from-weights", action="store_true", help="begin as the repository's LoRA")
+    ways.add_argument(
+        "--from-weights", action="store_true", help="begin as the repository's LoRA, if no state is there"
+    )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if options.stage == "references":

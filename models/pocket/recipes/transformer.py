@@ -309,7 +309,9 @@ def main() -> None:
     parser.add_argument("stage", choices=tuple(LEARNING_RATE))
     parser.add_argument("--seconds", type=float, default=5400)
     parser.add_argument("--batch", type=int, default=48)
-    parser.add_argument("--from-weights", action="store_true", help="the base: begin as the repository's weights")
+    parser.add_argument(
+        "--from-weights", action="store_true", help="the base: begin as the repository's, if no state is there"
+    )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if options.from_weights and options.stage != "base":
