@@ -1,8 +1,10 @@
 """CustomVideoX's claims in miniature: does a subject shown in one picture appear in a clip whose words leave it out?
 
-    python -m tests.benchmark.customvideox_claims [--cases 200] [--unnamed] [--set key=value] [--sheet FILE]
+    python -m tests.benchmark.customvideox_claims [--cases 200] [--unnamed] [--split test]
+        [--set key=value] [--sheet FILE]
 
-Each case is a scene whose colour x shape x motion training never showed, a picture of its subject cut out of another
+Each case is a scene whose colour x shape x motion training never showed (with `--split test`, one that it did show in
+other scenes), a picture of its subject cut out of another
 scene, pose and view, and a prompt that says what it is, "the cube", as the paper's prompts do, and nothing of its
 looks; or, harder, calls it "the object". Arms, with paired seeds: words alone; reference
 attention; with the fixed bias; with the time-aware bias; with the entity region as well. Beside them, renders of the
@@ -19,8 +21,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +47,13 @@ PICTURE_SIDE = 256
 
 
 class Case:
-    """A held-out scene with one solid, its picture, and words that leave its looks out."""
+    """A scene of a split with one solid, its picture, and words that leave its looks out."""
 
-    def __init__(self, number: int, named: bool = True) -> None:
+    def __init__(self, number: int, named: bool = True, split: str = "held_out") -> None:
         seeds = (FIRST_SEED + number + 100_000 * attempt for attempt in range(100))
-        scenes = (_alone(sample_scene(seed, "held_out", 0.0)) for seed in seeds)
-        self.scene = next(scene for scene in scenes if is_held_out(scene))  # in a pair the other one may be
+        scenes = (_alone(sample_scene(seed, split, 0.0)) for seed in seeds)
+        # in a pair the other one may be what is held out
+        self.scene = next(scene for scene in scenes if is_held_out(scene) == (split == "held_out"))
         self.picture = cutout(self.scene, np.random.default_rng((FIRST_SEED + number, 5)), PICTURE_SIDE)
         rng = np.random.default_rng(number)
         self.words = caption(
@@ -80,11 +84,10 @@ def measure(frames: np.ndarray, scene: Scene, judge: Judge) -> dict[str, float]:
     }
 
 
-def rendered(number: int, other: bool) -> np.ndarray:
-    """The clip the prompt asks for, with the subject or with the next case's."""
-    scene = Case(number).scene
+def rendered(scene: Scene, other: Scene | None = None) -> np.ndarray:
+    """The clip the prompt asks for, with its subject or with another scene's."""
     if other:
-        stranger = Case(number + 1).scene.solids[0]
+        stranger = other.solids[0]
         looks = {name: getattr(stranger, name) for name in ("colour", "pattern", "shape")}
         scene = replace(scene, solids=(replace(scene.solids[0], **looks),))
     return render_clip(scene).frames
@@ -96,7 +99,7 @@ class Arm:
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
-    named: bool = True
+    case: Callable[[int], Case] = Case
 
     def run(self, numbers: Sequence[int]) -> list[tuple[dict[str, float], np.ndarray]]:
         """What is measured of each case, and its frames."""
@@ -104,7 +107,7 @@ class Arm:
         made = []
         with tempfile.TemporaryDirectory() as folder, Registry("cpu").acquire(preset.recipe) as run:
             for number in numbers:
-                case, path = Case(number, self.named), Path(folder) / f"{number}.png"
+                case, path = self.case(number), Path(folder) / f"{number}.png"
                 Image.fromarray(case.picture).save(path)
                 asked = {"prompt": case.words, "reference": path, "seed": case.scene.seed, "show_attention": False}
                 request = request_with(preset.request, asked | self.changes)
@@ -161,19 +164,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--unnamed", action="store_true", help='call every subject "the object"')
+    parser.add_argument("--split", choices=("held_out", "test"), default="held_out")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="for every arm")
     parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], default=[arm.name for arm in ARMS])
     parser.add_argument("--sheet", type=Path, help="write a contact sheet: picture, then each arm's frames")
     parser.add_argument("--shown", type=int, default=8, help="cases on the sheet, the first ones")
     options = parser.parse_args()
     values = parse_values(type(preset_for("customvideox", "pocket").request), options.set)
-    named = not options.unnamed
-    arms = [replace(arm, changes=values | arm.changes, named=named) for arm in ARMS if arm.name in options.arms]
+    case_of = partial(Case, named=not options.unnamed, split=options.split)
+    arms = [replace(arm, changes=values | arm.changes, case=case_of) for arm in ARMS if arm.name in options.arms]
     judge, numbers = load_judge(), range(options.cases)
-    cases = [Case(number, named) for number in numbers]
+    cases = [case_of(number) for number in range(options.cases + 1)]
+    scenes = [case.scene for case in cases]
     found = {
-        "render": [measure(rendered(n, False), cases[n].scene, judge) for n in numbers],
-        "render, other": [measure(rendered(n, True), cases[n].scene, judge) for n in numbers],
+        "render": [measure(rendered(scenes[n]), scenes[n], judge) for n in numbers],
+        "render, other": [measure(rendered(scenes[n], scenes[n + 1]), scenes[n], judge) for n in numbers],
     }
     clips: dict[str, list[np.ndarray]] = {}
     for arm in arms:
@@ -183,7 +188,13 @@ def main() -> None:
     numbers_found = report(found)
     if options.sheet:
         save_sheet(sheet(cases, clips), options.sheet)
-    settings = {"benchmark": "customvideox_claims", "cases": options.cases, "named": named, "set": options.set}
+    settings = {
+        "benchmark": "customvideox_claims",
+        "cases": options.cases,
+        "named": not options.unnamed,
+        "split": options.split,
+        "set": options.set,
+    }
     print(json.dumps(settings | numbers_found))
 
 

@@ -159,8 +159,8 @@ def train(rank: Rank, seconds: float, batch: int) -> None:
     if state := run.resume():
         learner.load(state)
     velocity = Velocity(rank.device)
-    data = Latents("train", rank, tokenizer, "animatediff")
-    test = Latents("test", Rank(0, 1, rank.device), tokenizer, "animatediff")
+    data = Latents(("train",), rank, tokenizer, "animatediff")
+    test = Latents(("test",), Rank(0, 1, rank.device), tokenizer, "animatediff")
     rng = np.random.default_rng((rank.index, run.step))
     torch.manual_seed(1_000_003 * rank.index + run.step)  # until here all processes agreed; noise must not
     losses: list[float] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.pocket.world import Scene, render_clip, sample_scene
+from models.pocket.world import Scene, render_clip, sample_scene, tinted_scene
 from models.pocket.world.clip import NUM_FRAMES, SIDE
 
 STATE = Path(".pocket")  # ignored by git: rendered clips, latents and training state
@@ -22,10 +22,13 @@ BLOCK = 50
 
 PEOPLE = "people"  # more of training's kind, people only: a face is learnt from many who wear it, not from clips
 FIRST_PERSON = 500_000
+TINTED = "tinted"  # solids in colours without a name
 
 
 def scene_of(split: str, index: int) -> Scene:
-    """Scene `index` of a set of clips: a split of the world by its seed, or of PEOPLE."""
+    """Scene `index` of a set of clips: a split of the world by its seed, or of PEOPLE or TINTED."""
+    if split == TINTED:
+        return tinted_scene(index)
     if split == PEOPLE:
         return sample_scene(FIRST_PERSON + index, "train", 1.0)
     return sample_scene(index, split)
@@ -79,10 +82,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12_000)
     parser.add_argument("--test-clips", type=int, default=400)
     parser.add_argument("--people-clips", type=int, default=0, help="of people only, beside the others")
+    parser.add_argument("--tinted-clips", type=int, default=6_000, help="of solids in colours without a name")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    if options.people_clips:
-        render(PEOPLE, options.people_clips, options.processes)
+    for kind, count in ((PEOPLE, options.people_clips), (TINTED, options.tinted_clips)):
+        if count:
+            render(kind, count, options.processes)
     render("test", options.test_clips, options.processes)
     render("train", options.clips, options.processes)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models.pocket.recipes.animatediff_vae import WEIGHTS as ANIMATEDIFF_WEIGHTS
 from models.pocket.recipes.autoencoder import to_model
-from models.pocket.recipes.dataset import PEOPLE, STATE, open_clips
+from models.pocket.recipes.dataset import PEOPLE, STATE, TINTED, open_clips
 from models.pocket.recipes.training import Rank, autocast, launch
 from models.pocket.recipes.vae import WEIGHTS, FrameConv, frame_autoencoder
 
@@ -85,7 +85,9 @@ def encode(rank: Rank, split: str, kind: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", choices=("cogvideox", "animatediff"), default="cogvideox")
-    parser.add_argument("--splits", nargs="+", default=["test", "train"], choices=("test", "train", PEOPLE))
+    parser.add_argument(
+        "--splits", nargs="+", default=["test", "train", TINTED], choices=("test", "train", PEOPLE, TINTED)
+    )
     parser.add_argument("--clips", type=int, default=12_000, help="at most this many of each split")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.pocket.world.captions import caption
-from models.pocket.world.sampling import SPLITS, sample_scene
+from models.pocket.world.sampling import SPLITS, sample_scene, tinted_scene
 from models.pocket.world.scene import Person, Scene, Solid
 
 if TYPE_CHECKING:
     from models.pocket.world.clip import WorldClip, render_clip
 
-__all__ = ["SPLITS", "Person", "Scene", "Solid", "WorldClip", "caption", "render_clip", "sample_scene"]
+__all__ = ["SPLITS", "Person", "Scene", "Solid", "WorldClip", "caption", "render_clip", "sample_scene", "tinted_scene"]
 
 
 def __getattr__(name: str) -> Any:

@@ -95,8 +95,10 @@ def _article(words: str) -> str:
 
 
 def _noun(solid: Solid, rng: np.random.Generator | None) -> str:
-    pattern = ["striped"] if solid.pattern == "striped" else []
-    return _article(" ".join([*pattern, _say(solid.colour, rng), _say(solid.shape, rng)]))
+    looks = ["striped"] if solid.pattern == "striped" else []
+    if solid.colour:
+        looks.append(_say(solid.colour, rng))
+    return _article(" ".join([*looks, _say(solid.shape, rng)]))
 
 
 def _solids(scene: Scene, rng: np.random.Generator | None, omitted: float, subject: str = "") -> str:

@@ -78,7 +78,7 @@ def _solid(solid: Solid, t: float, owner: int) -> np.ndarray:
         "torus": (size, size, 0.34 * size),
     }[solid.shape]
     return _row(
-        KINDS[solid.shape], (x, half[1] + lift, z), half, COLOURS[solid.colour],
+        KINDS[solid.shape], (x, half[1] + lift, z), half, solid.rgb,
         turn=_yaw(turn), pattern=STRIPED if solid.pattern == "striped" else PLAIN, owner=owner,
     )  # fmt: skip
 

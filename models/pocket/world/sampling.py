@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import math
 import zlib
 from dataclasses import replace
@@ -17,6 +18,9 @@ PEOPLE_SHARE = 0.38
 PAIR_SHARE = 0.30
 # A camera that moves leaves the solid's own motion to these, so that what is seen has one cause.
 MOTIONS_UNDER_CAMERA = {"pans": ("still", "bounces"), "orbits": ("still", "bounces"), "moves": ("still", "bounces")}
+NAMED_HUES = [colorsys.rgb_to_hsv(*rgb)[0] for rgb in names.COLOURS.values()]
+HUE_APART = 25 / 360  # of a tint from every named hue
+GREYISH = 0.06  # of the draws; seven in ten of the others are too near to a name
 
 
 def held_out(*words: object) -> bool:
@@ -43,6 +47,29 @@ def sample_scene(seed: int, split: str = "train", people: float = PEOPLE_SHARE) 
         if is_held_out(found) == (split == "held_out"):
             return replace(found, seed=seed)
     raise AssertionError("no scene of this split in 10,000 draws")
+
+
+def tinted_scene(seed: int) -> Scene:
+    """A scene of solids whose first has a colour without a name: greyish, or of a hue between the named ones. Every
+    shape moves in every way in such colours, so what learns from them cannot tie a shape to a colour and a motion,
+    and no combination of names that is held out is shown."""
+    for attempt in range(10_000):
+        rng = np.random.default_rng((seed, len(SPLITS), attempt))
+        found = _solid_scene(rng)
+        if not any(held_out(s.colour, s.shape, s.motion) for s in found.solids[1:]):
+            first = replace(found.solids[0], colour="", tint=_tint(rng))
+            return replace(found, solids=(first, *found.solids[1:]), seed=seed)
+    raise AssertionError("no such scene in 10,000 draws")
+
+
+def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
+    while True:
+        hue, saturation, value = rng.random(), rng.uniform(0.25, 1), rng.uniform(0.35, 1)
+        if rng.random() < GREYISH:
+            saturation *= 0.15
+        elif min(abs((hue - other + 0.5) % 1 - 0.5) for other in NAMED_HUES) < HUE_APART:
+            continue
+        return colorsys.hsv_to_rgb(hue, saturation, value)
 
 
 def _pick(rng: np.random.Generator, options) -> str:

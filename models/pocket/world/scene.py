@@ -40,7 +40,8 @@ WALLS = {
 
 @dataclass(frozen=True)
 class Solid:
-    """A solid on the ground. `size`: radius in world units; `place`: ground position (x, z); `turn` in radians."""
+    """A solid on the ground. `size`: radius in world units; `place`: ground position (x, z); `turn` in radians.
+    `tint`: RGB in [0, 1] of a colour that has no name; `colour` is "" then."""
 
     shape: str
     colour: str
@@ -50,6 +51,11 @@ class Solid:
     place: tuple[float, float] = (0.0, 0.0)
     turn: float = 0.4
     phase: float = 0.0
+    tint: tuple[float, float, float] | None = None
+
+    @property
+    def rgb(self) -> tuple[float, float, float]:
+        return self.tint or COLOURS[self.colour]
 
 
 @dataclass(frozen=True)

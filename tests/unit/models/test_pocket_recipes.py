@@ -11,9 +11,10 @@ from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 from transformers import T5EncoderModel
 
-from models.pocket.recipes import text
+from models.pocket.recipes import text, transformer
 from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.autoencoder import to_model
+from models.pocket.recipes.dataset import TINTED, scene_of
 from models.pocket.recipes.decoder import Decoder, Redrawer, export
 from models.pocket.recipes.echovideo import FaceToVideo
 from models.pocket.recipes.latents import scaled_encoder
@@ -25,6 +26,7 @@ from models.pocket.recipes.transformer import (
     FRAMES,
     GROUP,
     SCHEDULER,
+    Clips,
     Noise,
     TextToVideo,
     beginning,
@@ -153,6 +155,20 @@ def test_training_can_go_on_from_the_repositorys_weights() -> None:
             feature_cache=False,
         ).sample
         assert torch.allclose(model(latents, timestep, ids, everything, False), patchify(expected), atol=1e-4)
+
+
+def test_every_process_has_its_share_of_all_kinds_of_clips_beside_their_scenes(monkeypatch) -> None:
+    stored = {"train": np.arange(7.0), TINTED: 100 + np.arange(4.0)}
+    monkeypatch.setattr(transformer, "open_latents", lambda split, kind: stored[split])
+    for index, expected in enumerate(([0, 2, 4, 6, 100, 102], [1, 3, 5, 101, 103])):
+        data = Clips(("train", TINTED), Rank(index, 2, RANK.device), text.build_tokenizer())
+        assert data.clips.tolist() == expected
+        assert data.scenes == [scene_of(TINTED if i >= 100 else "train", i % 100) for i in expected]
+        times = np.bincount(data.epoch, minlength=len(expected)).tolist()
+        assert times == [1 if scene.person else 2 for scene in data.scenes]
+        rng = np.random.default_rng(0)
+        drawn = np.concatenate([data.draw(1, rng) for _ in data.epoch])
+        assert sorted(drawn) == data.epoch.tolist(), "an epoch shows each as often as it should"
 
 
 def test_matmul_attention_equals_the_fused_one() -> None:

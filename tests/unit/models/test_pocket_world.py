@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.pocket.world import Scene, Solid, cameras, caption, render_clip, sample_scene
+from models.pocket.world import Scene, Solid, cameras, caption, render_clip, sample_scene, tinted_scene
 from models.pocket.world.captions import vocabulary
 from models.pocket.world.sampling import is_held_out
-from models.pocket.world.scene import ACTIONS, CAMERAS, MOTIONS, SHAPES
+from models.pocket.world.scene import ACTIONS, CAMERAS, COLOURS, MOTIONS, SHAPES
 
 seeds = st.integers(0, 2**31)
 
@@ -48,6 +49,34 @@ def test_some_of_everything_is_held_out_and_most_is_not() -> None:
 def test_unknown_split_is_refused() -> None:
     with pytest.raises(ValueError, match="split must be one of train, test, held_out, got 'dev'"):
         sample_scene(0, "dev")
+
+
+@settings(max_examples=200, deadline=None)
+@given(seeds)
+def test_a_tint_is_near_no_named_colour_and_shows_no_held_out_combination(seed: int) -> None:
+    scene = tinted_scene(seed)
+    first, *others = scene.solids
+    assert first.tint is not None
+    hue, saturation, _ = colorsys.rgb_to_hsv(*first.tint)
+    named = [colorsys.rgb_to_hsv(*rgb)[0] for rgb in COLOURS.values()]
+    apart = min(min(abs(hue - other), 1 - abs(hue - other)) for other in named)
+    assert saturation < 0.16 or apart > 0.069, "25 of 360 degrees"
+    assert not any(is_held_out(Scene(solids=(other,))) for other in others)
+    said = caption(scene, np.random.default_rng(seed), omitted=1.0).split(" next to ")[0].split(" beside ")[0]
+    assert not set(said.split()) & {*COLOURS, "violet"}, "its colour has no name"
+    assert f" {first.shape} " in caption(scene) and "  " not in said
+
+
+def test_tinted_solids_move_in_every_way_in_every_shape() -> None:
+    drawn = [tinted_scene(i).solids[0] for i in range(1500)]
+    assert len({(s.shape, s.motion) for s in drawn}) == len(SHAPES) * len(MOTIONS)
+
+
+@pytest.mark.parametrize("tint", [(0.1, 0.9, 0.9), (0.9, 0.1, 0.6)])
+def test_a_tint_is_the_colour_that_is_drawn(tint: tuple[float, float, float]) -> None:
+    clip = render_clip(Scene(solids=(Solid("cube", "", tint=tint),)), num_frames=1)
+    drawn = clip.frames[0][clip.mask[0] == 1].mean(0)
+    assert np.corrcoef(drawn, tint)[0, 1] > 0.98
 
 
 @settings(max_examples=300, deadline=None)
