@@ -42,7 +42,7 @@ UNKNOWN = -1
 
 
 def truth(scene: Scene) -> dict[str, int]:
-    """Question -> index of the right answer, UNKNOWN where the question does not apply.
+    """Question -> index of the right answer, UNKNOWN where the question does not apply or the colour has no name.
 
     With two solids "shape", "colour" and "pattern" ask about the one that may move (the first in the caption) when it
     does; with both at rest they ask about the left one, since nothing else tells them apart.
@@ -69,7 +69,7 @@ def truth(scene: Scene) -> dict[str, int]:
         }  # fmt: skip
         if len(solids) == 2:
             said |= {"second shape": solids[1].shape, "second colour": solids[1].colour}
-    return answers | {question: QUESTIONS[question].index(answer) for question, answer in said.items()}
+    return answers | {question: QUESTIONS[question].index(answer) for question, answer in said.items() if answer}
 
 
 class Judge(nn.Module):
