@@ -11,6 +11,7 @@ from models.pocket.recipes.camera_scenes import FRAMES, LENS, film, in_the_world
 from models.pocket.recipes.poor_videos import poor_copy
 from models.pocket.world import cameras as world
 from tests.benchmark.cross_view import NEAR, colour_error, correspondence, epipolar_distances, tracked_points
+from tests.benchmark.customvideox_claims import off_colour
 from tests.benchmark.world_features import frechet, resampled_frechet, sharpness, with_interval
 
 SCENES = range(6)
@@ -101,3 +102,15 @@ def test_a_paired_difference_of_distances_is_surer_than_the_distances() -> None:
     difference = with_interval(distances[1] - distances[0])
     assert difference["mean"] == pytest.approx(4 * (1.2**2 - 1), rel=0.2)
     assert difference["half"] < min(with_interval(d)["half"] for d in distances) / 2
+
+
+@pytest.mark.parametrize("light", [1.0, 0.5])
+def test_off_colour_is_how_far_a_colour_is_from_what_is_nearest_to_it_in_any_light(light: float) -> None:
+    teal, frames = (0.1, 0.7, 0.7), np.full((2, 64, 64, 3), 160, np.uint8)
+    frames[:, 20:40, 20:40] = np.array([25.5, 178.5, 178.5]) * light
+    assert off_colour(frames, teal) < 0.5
+    assert off_colour(frames, (0.9, 0.2, 0.5)) > 20
+    frames[:, 32:40] = frames[:, 20:40, 32:] = 160  # 12 x 12 pixels are a thirtieth of the frame still
+    assert off_colour(frames, teal) < 0.5
+    frames[:, 26:40] = 160
+    assert off_colour(frames, teal) > 5, "a few pixels of it are not the subject"
