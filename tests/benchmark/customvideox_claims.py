@@ -7,8 +7,9 @@ Each case is a scene whose colour x shape x motion training never showed (with `
 other scenes; with `--split tinted` a colour that has no name), a picture of its subject cut out of another
 scene, pose and view, and a prompt that says what it is, "the cube", as the paper's prompts do, and nothing of its
 looks; or, harder, calls it "the object". Arms, with paired seeds: words alone; reference
-attention; with the fixed bias; with the time-aware bias; with the entity region as well. Beside them, renders of the
-scene with the subject (what could be reached) and with the next case's subject (what chance gives).
+attention; with the fixed bias; with the time-aware bias; with the entity region as well; and, with no picture, words
+that say the looks too. Beside them, renders of the scene with the subject (what could be reached) and with the next
+case's subject (what chance gives).
 
 Generated clips have no ground-truth mask, so the subject is judged: `subject` is the mean probability that the judge
 gives to the subject's own colour, pattern and shape, `all three` the share of clips in which it names all of them.
@@ -64,6 +65,7 @@ class Case:
         self.words = caption(
             self.scene, rng, omitted=0.0, subject=f"the {self.scene.solids[0].shape}" if named else "the object"
         )
+        self.all_words = caption(self.scene, np.random.default_rng(number), omitted=0.0)
 
     @property
     def on_white(self) -> np.ndarray:
@@ -118,6 +120,7 @@ class Arm:
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     case: Callable[[int], Case] = Case
+    told: bool = False  # words say the looks
 
     def run(self, numbers: Sequence[int]) -> list[tuple[dict[str, float], np.ndarray]]:
         """What is measured of each case, and its frames."""
@@ -127,7 +130,8 @@ class Arm:
             for number in numbers:
                 case, path = self.case(number), Path(folder) / f"{number}.png"
                 Image.fromarray(case.picture).save(path)
-                asked = {"prompt": case.words, "reference": path, "seed": case.scene.seed, "show_attention": False}
+                words = case.all_words if self.told else case.words
+                asked = {"prompt": words, "reference": path, "seed": case.scene.seed, "show_attention": False}
                 request = request_with(preset.request, asked | self.changes)
                 frames = run(request, lambda step: None)[0].frames
                 made.append((measure(frames, case.scene, judge), frames))
@@ -136,6 +140,7 @@ class Arm:
 
 PLAIN = {"time_aware_bias": False, "entity_region": False}
 ARMS = (
+    Arm("told", {"reference_attention": False}, told=True),
     Arm("none", {"reference_attention": False}),
     Arm("attention", PLAIN),
     Arm("fixed bias", {"time_aware_bias": True, "bias_curve": "fixed", "entity_region": False}),
