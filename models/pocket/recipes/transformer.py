@@ -7,7 +7,7 @@ whole clips only: tokens left out cost nothing and a clip's groups say much the 
 two frames, all but its first and last layer begin as the coarse network's, and most of its steps see eight frames, the
 last ones whole clips. Where the training state is gone it goes on from the repository's weights.
 Clips of solids in colours without a name are among them: with the six named ones alone some combinations of colour,
-shape and motion are never seen, and the network would not draw a purple ball that bounces.
+shape and motion are never seen, and a purple ball that bounces may come out as a box.
     python -m models.pocket.recipes.transformer coarse --seconds 7000
     python -m models.pocket.recipes.transformer base --seconds 4200
     python -m models.pocket.recipes.transformer base --from-weights --seconds 2700
