@@ -129,7 +129,7 @@ def main() -> None:
     preset = preset_for(options.method, "pocket")
     values = parse_values(type(preset.request), options.set)
     judge = load_judge()
-    accuracy = json.loads(Path("models/pocket/weights/judge/accuracy.json").read_text())["accuracy"]
+    accuracy = json.loads(Path("models/pocket/weights/judge/accuracy.json").read_text())["test"]["accuracy"]
     scores: dict[str, list[bool]] = defaultdict(list)
     start = time.monotonic()
     with Registry("cpu").acquire(preset.recipe) as pipeline:

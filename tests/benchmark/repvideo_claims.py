@@ -119,7 +119,7 @@ def main() -> None:
     layers = {side: np.mean([one for _, _, one in cases], axis=0).round(5).tolist() for side, cases in found.items()}
     for layer, (on, off) in enumerate(zip(layers["on"], layers["off"], strict=True), start=1):
         print(f"layer {layer}: neighbouring frames' likeness on {on:.4f}  off {off:.4f}")
-    ceiling = json.loads(ACCURACY.read_text())["accuracy"]
+    ceiling = json.loads(ACCURACY.read_text())["test"]["accuracy"]
     tables = {}
     for side, cases in found.items():
         answers: dict[str, list[bool]] = defaultdict(list)

@@ -83,9 +83,16 @@ def main() -> None:
     parser.add_argument("--test-clips", type=int, default=400)
     parser.add_argument("--people-clips", type=int, default=0, help="of people only, beside the others")
     parser.add_argument("--tinted-clips", type=int, default=6_000, help="of solids in colours without a name")
+    parser.add_argument(
+        "--held-out-clips", type=int, default=2_000, help="of what no generator is shown, for the judge"
+    )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    for kind, count in ((PEOPLE, options.people_clips), (TINTED, options.tinted_clips)):
+    for kind, count in (
+        (PEOPLE, options.people_clips),
+        (TINTED, options.tinted_clips),
+        ("held_out", options.held_out_clips),
+    ):
         if count:
             render(kind, count, options.processes)
     render("test", options.test_clips, options.processes)
