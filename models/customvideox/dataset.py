@@ -136,16 +136,16 @@ def _write(path: Path, **tensors: Tensor) -> None:
 class EncodedClips:
     """The files of a folder in random order, each time with another picture; words and pictures dropped at times."""
 
-    def __init__(self, folder: Path, dropped: float, seed: int) -> None:
+    def __init__(self, folder: Path, dropped: float, pictures_dropped: float, seed: int) -> None:
         self.paths = sorted(path for path in folder.glob("*.safetensors") if path.name != EMPTY)
         if not self.paths or not (folder / EMPTY).is_file():
             raise ValueError(f"There are no encoded clips in {folder}. Run the encode stage to its end first.")
         self.nothing = load_file(folder / EMPTY)["words"]
-        self.dropped, self.rng = dropped, np.random.default_rng(seed)
+        self.dropped, self.pictures_dropped, self.rng = dropped, pictures_dropped, np.random.default_rng(seed)
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Latents [1, frames, channels, h, w], words [1, tokens, dim], a picture [1, 1, channels, h, w] or None."""
         tensors = load_file(self.paths[self.rng.integers(len(self.paths))])
         words = self.nothing if self.rng.random() < self.dropped else tensors["words"]
         seen = tensors["pictures"][self.rng.integers(len(tensors["pictures"]))][None, None]
-        return tensors["latents"][None], words[None], None if self.rng.random() < self.dropped else seen
+        return tensors["latents"][None], words[None], None if self.rng.random() < self.pictures_dropped else seen

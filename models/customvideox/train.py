@@ -90,7 +90,9 @@ def fit(data: Path, base: Path, output: Path, settings: LoraSettings, plan: Fit)
         lora.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=plan.weight_decay
     )
     step = _resume(output / STATE, lora, optimizer, settings, device)
-    clips = EncodedClips(data / ENCODED, plan.dropped, plan.seed + world * step + rank)
+    # a LoRA on the picture's rows learns nothing where there is none
+    pictures_dropped = 0.0 if settings.rows == "reference" else plan.dropped
+    clips = EncodedClips(data / ENCODED, plan.dropped, pictures_dropped, plan.seed + world * step + rank)
     generator = torch.Generator("cpu").manual_seed(plan.seed + world * step + rank)
     share = max(1, plan.clips // world)
     losses: list[float] = []
@@ -184,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     fitting.add_argument("--rank", type=int, default=128)
     fitting.add_argument("--alpha", type=float, default=128.0)
     fitting.add_argument("--layers", nargs="+", choices=tuple(LAYERS), default=list(ATTENTION))
-    fitting.add_argument("--rows", choices=("all", "reference"), default="all", help="where the LoRA acts")
+    fitting.add_argument("--rows", choices=("all", "reference"), default="reference", help="where it acts")
     fitting.add_argument("--mask", choices=("cached", "joint"), default="cached", help="what the picture sees")
     fitting.add_argument("--steps", type=int, default=Fit.steps)
     fitting.add_argument("--clips", type=int, default=Fit.clips, help="per step, over all GPUs")

@@ -143,7 +143,7 @@ class Clips:
     def __init__(
         self, splits: Sequence[str], rank: Rank, tokenizer: PreTrainedTokenizerBase, kind: str = "cogvideox"
     ) -> None:
-        """Solids vary more than people do (shape x motion x camera x ground): their clips come twice an epoch."""
+        """What bounces is by far the hardest to draw: its clips come three times an epoch."""
         latents = [open_latents(split, kind=kind) for split in splits]
         self.clips = torch.from_numpy(np.concatenate([clips[rank.index :: rank.world] for clips in latents]))
         self.scenes = [
@@ -151,8 +151,8 @@ class Clips:
             for split, clips in zip(splits, latents, strict=True)
             for index in range(rank.index, len(clips), rank.world)
         ]
-        people = np.array([scene.person is not None for scene in self.scenes])
-        self.epoch = np.repeat(np.arange(len(people)), np.where(people, 1, 2))
+        bounces = np.array([any(solid.motion == "bounces" for solid in scene.solids) for scene in self.scenes])
+        self.epoch = np.repeat(np.arange(len(bounces)), np.where(bounces, 3, 1))
         self.rank, self.tokenizer = rank, tokenizer
         self.order = np.zeros(0, np.int64)
 

@@ -80,7 +80,7 @@ def test_a_folder_becomes_a_lora_that_the_network_takes(data, base, tmp_path, ca
     main(["fit", str(data), "--base", str(base), "--output", str(output), "--rank", "2", "--alpha", "2",
           "--steps", "3", "--clips", "2", "--save-every", "3", "--learning-rate", "0.01"])  # fmt: skip
     lora = load_lora(str(output), network(parts.PATCHED), LoraSettings())
-    assert lora.settings == LoraSettings(rank=2, alpha=2.0)
+    assert lora.settings == LoraSettings(rank=2, alpha=2.0, rows="reference")
     assert all(update.up.abs().max() > 0 for update in lora.blocks[0].values())  # pyright: ignore
     line = json.loads((output / "log.jsonl").read_text())
     assert line["step"] == 3 and line["clips_per_second"] > 0 and line["loss"] > 0
@@ -111,9 +111,15 @@ def test_the_loss_falls_on_one_clip(data, base, tmp_path, mask):
     assert later < 0.97 * first
 
 
+def test_a_lora_on_the_pictures_rows_always_has_one(data, base, tmp_path):
+    main(["encode", str(data), "--base", str(base), *SIZE])
+    settings = LoraSettings(rank=2, alpha=2.0, rows="reference")
+    assert fit(data, base, tmp_path / "lora", settings, Fit(steps=2, clips=2, dropped=1.0, save_every=2)) > 0
+
+
 def test_words_and_pictures_are_dropped_as_often_as_asked(data, base):
     main(["encode", str(data), "--base", str(base), *SIZE])
-    drawn = [EncodedClips(data / "encoded", dropped, 0) for dropped in (0.0, 1.0)]
+    drawn = [EncodedClips(data / "encoded", dropped, dropped, 0) for dropped in (0.0, 1.0)]
     _, words, picture = drawn[0].draw()
     _, no_words, no_picture = drawn[1].draw()
     assert picture is not None and picture.shape == (1, 1, parts.CHANNELS, 6, 8)

@@ -11,7 +11,8 @@ from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 from transformers import T5EncoderModel
 
-from models.pocket.recipes import text, transformer
+from models.pocket.judge import truth
+from models.pocket.recipes import judge, text, transformer
 from models.pocket.recipes.attention import MatmulAttention
 from models.pocket.recipes.autoencoder import to_model
 from models.pocket.recipes.dataset import TINTED, scene_of
@@ -165,10 +166,23 @@ def test_every_process_has_its_share_of_all_kinds_of_clips_beside_their_scenes(m
         assert data.clips.tolist() == expected
         assert data.scenes == [scene_of(TINTED if i >= 100 else "train", i % 100) for i in expected]
         times = np.bincount(data.epoch, minlength=len(expected)).tolist()
-        assert times == [1 if scene.person else 2 for scene in data.scenes]
+        bounce = [any(solid.motion == "bounces" for solid in scene.solids) for scene in data.scenes]
+        assert times == [3 if it_bounces else 1 for it_bounces in bounce]
+        assert set(times) == {1, 3}
         rng = np.random.default_rng(0)
         drawn = np.concatenate([data.draw(1, rng) for _ in data.epoch])
         assert sorted(drawn) == data.epoch.tolist(), "an epoch shows each as often as it should"
+
+
+def test_the_judge_learns_from_renders_of_several_kinds_beside_what_they_show(monkeypatch) -> None:
+    stored = {"train": np.arange(7), "held_out": 100 + np.arange(4), TINTED: 200 + np.arange(5)}
+    monkeypatch.setattr(judge, "open_clips", stored.__getitem__)
+    renders = judge.Renders({"train": slice(None), "held_out": slice(2), TINTED: slice(-3, None)})
+    shown = [("train", i) for i in range(7)] + [("held_out", 0), ("held_out", 1)] + [(TINTED, i) for i in (2, 3, 4)]
+    assert len(renders) == len(shown)
+    chosen = np.array([0, 6, 7, 8, 9, 11])
+    assert renders.clips(chosen).tolist() == [0, 6, 100, 101, 202, 204]
+    assert renders.known.tolist() == [list(truth(scene_of(kind, index)).values()) for kind, index in shown]
 
 
 def test_matmul_attention_equals_the_fused_one() -> None:
