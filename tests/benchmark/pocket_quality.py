@@ -2,7 +2,7 @@
 
     python -m tests.benchmark.pocket_quality [--clips 200] [--split held_out] [--set key=value] [--sheet FILE]
 
-The judge saw renders only; its own accuracy on held-out renders stands beside each number.
+The judge saw renders only; its own accuracy on renders it was not trained on stands beside each number.
 """
 
 from __future__ import annotations
