@@ -11,14 +11,14 @@ run: $(VENV)/installed                    ## the studio on http://127.0.0.1:7860
 	$(SETTINGS) $(BIN)/python app.py $(ARGS)
 
 TESTED := $(SETTINGS) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
-TIMED := tests/browser/test_player.py tests/benchmark
+ALONE := tests/browser tests/benchmark # each of these has processes of its own, or measures time
 
 test: $(VENV)/installed-dev               ## all tests that need no GPU
 ifdef ARGS
 	$(TESTED) $(ARGS)
 else
-	$(TESTED) tests $(TIMED:%=--ignore=%) -n 2 --dist loadfile
-	$(TESTED) $(TIMED) # these need a machine that does nothing else
+	$(TESTED) tests $(ALONE:%=--ignore=%) -n 2 --dist loadfile
+	$(TESTED) $(ALONE)
 endif
 
 check: $(VENV)/installed-dev              ## lint, types, import direction, known vulnerabilities
