@@ -101,7 +101,7 @@ def accuracy(judge: Judge, renders: Renders, device: torch.device) -> dict[str, 
 def train(rank: Rank, seconds: float, batch: int) -> None:
     torch.manual_seed(0)
     run = Run(STATE / "judge", seconds, rank)
-    shown = round(PER_TRAIN_CLIP * len(open_clips("train")))
+    shown = min(round(PER_TRAIN_CLIP * len(open_clips("train"))), len(open_clips("held_out")) - TESTED)
     renders = Renders({"train": slice(None), "held_out": slice(shown), TINTED: slice(-TESTED)})
     judge = Judge().to(rank.device)
     matrices = [p for n, p in judge.named_parameters() if p.ndim == 2 and "over_time" in n]
