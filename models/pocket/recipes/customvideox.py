@@ -1,7 +1,7 @@
 """Train CustomVideoX's LoRA for the pocket base: it acts on the picture's tokens, which every block attends to.
 
 Video and words keep the base's layers, so that what moves is drawn as well as the base draws it. (A LoRA on all rows
-forgot it in three hours: every ball that bounced, of any colour and even without the picture, became a box or a can.)
+unlearned it: balls that bounced became boxes or cans in many scenes, in whatever colour, and without the picture too.)
 Each clip is told with its subject's looks left out ("the object bounces on grass", mostly "the cube ..."), and
 shown the same subject cut out of another scene, pose, size and view, so that the looks must come from the picture.
 Solids in colours without a name are among them, so that more than six colours are learnt to be taken over.
